@@ -1,0 +1,172 @@
+package control
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// MetricsHandler serves /metrics, /healthz and /readyz, read-only. Every
+// scrape is made from a fresh Status, so metrics and `halo status` cannot
+// disagree. ready reports whether the daemon has finished starting.
+func MetricsHandler(status func() Status, ready func() bool) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collector{status},
+	)
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { status(); answer(w, true) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, ready()) })
+	return http.TimeoutHandler(mux, handlerTimeout, "halo did not answer in time\n")
+}
+
+func answer(w http.ResponseWriter, ok bool) {
+	if !ok {
+		http.Error(w, "not ready", http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+// metric is one time series family of the collector.
+type metric struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+}
+
+func gauge(name, help string, labels ...string) metric {
+	return metric{prometheus.NewDesc("halo_"+name, help, labels, nil), prometheus.GaugeValue}
+}
+
+func counter(name, help string, labels ...string) metric {
+	return metric{prometheus.NewDesc("halo_"+name, help, labels, nil), prometheus.CounterValue}
+}
+
+// The families. States are one series per possible state with value 0 or 1,
+// the form alert rules can sum over.
+var (
+	infoMetric          = gauge("info", "Constant 1, labelled with the version and router id.", "version", "router_id")
+	generationMetric    = gauge("config_generation", "Number of the running configuration generation.")
+	reloadSuccessMetric = gauge("config_last_reload_success", "1 if the last reload was applied, 0 if it was refused.")
+	reloadTimeMetric    = gauge("config_last_reload_timestamp_seconds", "When the last reload was tried.")
+	degradedMetric      = gauge("degraded", "Number of things halo itself cannot do.")
+
+	vrrpStateMetric    = gauge("vrrp_state", "1 for the state the virtual router is in.", "instance", "vrid", "iface", "state")
+	vrrpPriorityMetric = gauge("vrrp_effective_priority", "Priority the virtual router advertises.", "instance")
+	vrrpCounterMetric  = counter("vrrp_events_total", "What the virtual router counted, by event.", "instance", "event")
+	vrrpMismatchMetric = gauge("vrrp_mismatches", "Settings on which the last peer disagrees.", "instance")
+	vrrpLatenessMetric = gauge("vrrp_lateness_max_seconds", "Largest lateness of the instance's timers since start.", "instance")
+	vipPresentMetric   = gauge("vip_present", "1 while the address is on this machine.", "instance", "address")
+	vipRestoresMetric  = counter("vip_restores_total", "Times the address was put back after somebody removed it.", "instance", "address")
+
+	serviceUpMetric     = gauge("service_up", "1 while the virtual server has quorum.", "service")
+	serviceWeightMetric = gauge("service_weight", "Total weight of the servers that are up.", "service")
+	serviceSorryMetric  = gauge("service_sorry", "1 while the sorry server serves.", "service")
+	realStateMetric     = gauge("real_server_state", "1 for the state the real server is in.", "service", "real_server", "state")
+	realWeightMetric    = gauge("real_server_weight", "Weight wanted in the kernel's table.", "service", "real_server")
+	checkTookMetric     = gauge("check_took_seconds", "How long the last probe took.", "service", "real_server", "check")
+	checkUpMetric       = gauge("check_up", "1 when the check is up, 0 when down, -1 when unknown.", "service", "real_server", "check")
+	checkValueMetric    = gauge("check_metric", "A value the checker reported.", "service", "real_server", "check", "name")
+
+	ipvsSyncedMetric = gauge("ipvs_synced", "1 while the kernel's table is the wanted one.")
+	ipvsDriftMetric  = counter("ipvs_drifts_total", "Changes by others that were repaired.")
+
+	pluginStateMetric    = gauge("plugin_state", "1 for the state the plugin process is in.", "plugin", "state")
+	pluginRestartsMetric = counter("plugin_restarts_total", "Times the plugin process was started again.", "plugin")
+	pluginProbesMetric   = gauge("plugin_probes", "Probes the plugin process runs.", "plugin")
+)
+
+// collector turns a Status into metrics. It describes nothing in advance
+// (an "unchecked" collector): its series depend on the configuration.
+type collector struct{ status func() Status }
+
+func (collector) Describe(chan<- *prometheus.Desc) {}
+
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	s := c.status()
+	emit := func(m metric, value float64, labels ...string) {
+		for i := range labels {
+			labels[i] = strings.ToValidUTF8(labels[i], "?")
+		}
+		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, value, labels...)
+	}
+	emit(infoMetric, 1, s.Version, s.RouterID)
+	emit(generationMetric, float64(s.Generation))
+	emit(reloadSuccessMetric, truth(s.Config.LastReloadOK))
+	emit(reloadTimeMetric, float64(s.Config.LastReload.Unix()))
+	emit(degradedMetric, float64(len(s.Degraded)))
+	for name, v := range s.VRRPInstances {
+		collectInstance(emit, name, v)
+	}
+	for name, v := range s.VirtualServers {
+		collectService(emit, name, v)
+	}
+	if s.IPVS.InUse {
+		emit(ipvsSyncedMetric, truth(s.IPVS.Synced))
+		emit(ipvsDriftMetric, float64(s.IPVS.Drifts))
+	}
+	for name, p := range s.Plugins {
+		emit(pluginStateMetric, 1, name, p.State)
+		emit(pluginRestartsMetric, float64(p.Restarts), name)
+		emit(pluginProbesMetric, float64(p.Probes), name)
+	}
+}
+
+type emitter func(m metric, value float64, labels ...string)
+
+func collectInstance(emit emitter, name string, v VRRPInstance) {
+	for _, state := range []string{"initialize", "backup", "active", "fault"} {
+		emit(vrrpStateMetric, truth(state == v.State), name, itoa(v.VirtualRouterID), v.Interface, state)
+	}
+	emit(vrrpPriorityMetric, float64(v.EffectivePriority), name)
+	emit(vrrpMismatchMetric, float64(len(v.Mismatches)), name)
+	for event, n := range v.Counters {
+		emit(vrrpCounterMetric, float64(n), name, event)
+	}
+	if late, ok := v.AdvertLateness["max"]; ok {
+		emit(vrrpLatenessMetric, late, name)
+	}
+	for _, a := range v.Addresses {
+		emit(vipPresentMetric, truth(a.Present), name, a.Address)
+		emit(vipRestoresMetric, float64(a.Restores), name, a.Address)
+	}
+}
+
+func collectService(emit emitter, name string, v VirtualServer) {
+	emit(serviceUpMetric, truth(v.State == "up"), name)
+	emit(serviceWeightMetric, float64(v.Weight), name)
+	emit(serviceSorryMetric, truth(v.SorryActive), name)
+	for address, r := range v.RealServers {
+		for _, state := range []string{"unknown", "up", "down"} {
+			emit(realStateMetric, truth(state == r.State), name, address, state)
+		}
+		emit(realWeightMetric, float64(r.Weight), name, address)
+		for _, c := range r.Checks {
+			up := -1.0
+			if c.State != "unknown" {
+				up = truth(c.State == "up")
+			}
+			emit(checkUpMetric, up, name, address, c.Name)
+			emit(checkTookMetric, c.Took, name, address, c.Name)
+			for key, value := range c.Metrics {
+				emit(checkValueMetric, value, name, address, c.Name, key)
+			}
+		}
+	}
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func itoa(n uint8) string { return strconv.Itoa(int(n)) }

@@ -1,0 +1,164 @@
+// Package control is how people and machines talk to a running halo: HTTP and
+// JSON over a unix socket, and Prometheus metrics over TCP when asked for.
+//
+// The package holds the documents (Status, PluginList, ReloadReport), the
+// server that answers with them and the client the command line uses. It never
+// caches: each answer is made when it is asked for, carries the time it was
+// made and the generation it describes, and a daemon that hangs yields a
+// time-out instead of old news. It decides nothing; Backend does.
+//
+// Read Status first, then Backend.
+package control
+
+import "time"
+
+// Schema is the version of every JSON document here. Fields are only ever
+// added within a version; removing or changing one raises it.
+const Schema = 1
+
+// Status is the answer of `halo status --json`.
+type Status struct {
+	Schema     int       `json:"schema"`
+	Version    string    `json:"version"`
+	RouterID   string    `json:"router_id"`
+	PID        int       `json:"pid"`
+	Generation uint64    `json:"generation"` // 1 at start, one more for each applied reload
+	Started    time.Time `json:"started"`
+	Time       time.Time `json:"time"` // when this answer was made
+
+	Config ConfigStatus `json:"config"`
+	// Degraded lists what does not work and what to do, one sentence each;
+	// empty means all is well with halo itself.
+	Degraded []string `json:"degraded"`
+
+	VRRPInstances  map[string]VRRPInstance  `json:"vrrp_instances"`
+	VirtualServers map[string]VirtualServer `json:"virtual_servers"`
+	IPVS           IPVS                     `json:"ipvs"`
+	Plugins        map[string]Plugin        `json:"plugins"`
+}
+
+// ConfigStatus tells which file runs and how the last reload went.
+type ConfigStatus struct {
+	File           string    `json:"file"`
+	Loaded         time.Time `json:"loaded"`           // when the running generation was applied
+	LastReload     time.Time `json:"last_reload"`      // the last attempt; the start counts
+	LastReloadOK   bool      `json:"last_reload_ok"`   // false: the file on disk was refused
+	LastReloadNote string    `json:"last_reload_note"` // the first problem of a refused reload
+}
+
+// VRRPInstance is one virtual router.
+type VRRPInstance struct {
+	State             string    `json:"state"` // initialize, backup, active, fault
+	Since             time.Time `json:"since"`
+	Reason            string    `json:"reason"`
+	Faults            []string  `json:"faults"` // causes, empty unless state is fault
+	Interface         string    `json:"interface"`
+	VirtualRouterID   uint8     `json:"virtual_router_id"`
+	Version           uint8     `json:"version"`
+	Priority          uint8     `json:"priority"`
+	EffectivePriority uint8     `json:"effective_priority"`
+	SourceAddress     string    `json:"source_address"` // empty when the interface has none
+	// AdvertInterval is the configured one in seconds; ActiveAdvertInterval
+	// is the one in force, learned from the active router in version 3.
+	AdvertInterval       float64            `json:"advert_interval"`
+	ActiveAdvertInterval float64            `json:"active_advert_interval"`
+	Addresses            []VirtualAddress   `json:"addresses"`
+	Peer                 *Peer              `json:"peer"` // the last router heard, null when none
+	Mismatches           []string           `json:"mismatches"`
+	Counters             map[string]uint64  `json:"counters"`
+	AdvertLateness       map[string]float64 `json:"advert_lateness"` // seconds: "max"
+}
+
+// VirtualAddress is one address of a virtual router.
+type VirtualAddress struct {
+	Address  string `json:"address"` // with prefix length
+	Present  bool   `json:"present"` // on this machine, as the kernel says
+	Restores uint64 `json:"restores"`
+}
+
+// Peer is the router last heard for a VRID.
+type Peer struct {
+	Address  string    `json:"address"`
+	Priority uint8     `json:"priority"`
+	Heard    time.Time `json:"heard"`
+}
+
+// VirtualServer is one balanced service.
+type VirtualServer struct {
+	State       string                `json:"state"` // up: quorum reached; down: not
+	Since       time.Time             `json:"since"`
+	Reason      string                `json:"reason"`
+	Address     string                `json:"address"`
+	Protocol    string                `json:"protocol"`
+	Scheduler   string                `json:"scheduler"`
+	Forward     string                `json:"forward"`
+	Quorum      int                   `json:"quorum"`
+	Weight      int                   `json:"weight"` // total weight of the servers that are up
+	SorryServer string                `json:"sorry_server"`
+	SorryActive bool                  `json:"sorry_active"`
+	RealServers map[string]RealServer `json:"real_servers"` // by "IP:port"
+}
+
+// RealServer is one server behind a service.
+type RealServer struct {
+	State     string    `json:"state"`      // unknown, up, down
+	Weight    int       `json:"weight"`     // wanted in the kernel's table
+	InService bool      `json:"in_service"` // takes new connections
+	Since     time.Time `json:"since"`
+	Reason    string    `json:"reason"`
+	Checks    []Check   `json:"checks"`
+}
+
+// Check is one probe of a real server.
+type Check struct {
+	Name    string             `json:"name"`
+	Type    string             `json:"type"`
+	State   string             `json:"state"`   // unknown, up, down: after rise and fall
+	Outcome string             `json:"outcome"` // unknown, pass, fail: the last result
+	Reason  string             `json:"reason"`
+	Detail  string             `json:"detail"`
+	Took    float64            `json:"took"` // seconds
+	Age     float64            `json:"age"`  // seconds since the last result, -1 before the first
+	Weight  *int               `json:"weight,omitempty"`
+	Metrics map[string]float64 `json:"metrics,omitempty"`
+}
+
+// IPVS is the state of the kernel's table.
+type IPVS struct {
+	InUse    bool      `json:"in_use"` // false: no virtual server is configured
+	Synced   bool      `json:"synced"` // the kernel has what is wanted
+	LastSync time.Time `json:"last_sync"`
+	Drifts   uint64    `json:"drifts"` // changes by others that were repaired
+	Error    string    `json:"error"`
+}
+
+// Plugin is one plugin process, or a binary that is not running.
+type Plugin struct {
+	Name      string   `json:"name"`
+	Version   string   `json:"version"`
+	Protocol  int      `json:"protocol"` // negotiated; 0 while not running
+	Types     []string `json:"types"`    // "check tcp"
+	Path      string   `json:"path"`
+	State     string   `json:"state"`
+	PID       int      `json:"pid"`
+	User      string   `json:"user"`
+	Restarts  int      `json:"restarts"`
+	Probes    int      `json:"probes"`
+	LastError string   `json:"last_error"`
+}
+
+// PluginList is the answer of `halo plugin list --json`.
+type PluginList struct {
+	Schema  int      `json:"schema"`
+	Plugins []Plugin `json:"plugins"`
+}
+
+// ReloadReport is the answer to a reload.
+type ReloadReport struct {
+	Schema     int      `json:"schema"`
+	Applied    bool     `json:"applied"`
+	Generation uint64   `json:"generation"` // the one that runs now
+	Changes    []string `json:"changes"`    // one line per object that changed
+	Problems   []string `json:"problems"`   // why it was refused, file:line:column first
+	Warnings   []string `json:"warnings"`
+}
