@@ -1,0 +1,242 @@
+package kerneltest
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Veth joins two namespaces with a virtual cable, both ends up and without
+// addresses.
+func Veth(a *Namespace, nameA string, b *Namespace, nameB string) {
+	a.tb.Helper()
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = nameA
+	err := a.handle.LinkAdd(&netlink.Veth{
+		LinkAttrs: attrs, PeerName: nameB, PeerNamespace: netlink.NsFd(b.fd),
+	})
+	if err != nil {
+		a.tb.Fatalf("join %s in %s and %s in %s: %v", nameA, a.name, nameB, b.name, err)
+	}
+	a.SetUp(nameA)
+	b.SetUp(nameB)
+}
+
+// Switch is an Ethernet switch: a bridge in a namespace of its own, each of
+// whose ports leads to one interface of one namespace.
+type Switch struct {
+	*Namespace
+	bridge int // ifindex of the bridge
+}
+
+// NewSwitch makes a switch without ports.
+func NewSwitch(tb testing.TB, label string) *Switch {
+	tb.Helper()
+	s := &Switch{Namespace: NewNamespace(tb, label)}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "switch"
+	if err := s.handle.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
+		tb.Fatalf("make bridge in %s: %v", s.name, err)
+	}
+	s.bridge = s.Index("switch")
+	s.SetUp("switch")
+	return s
+}
+
+// Attach joins the interface ifname of a namespace, which it creates, to a new
+// port of the switch, and gives it addresses ("192.0.2.1/24"). The port's name
+// in the switch is the result: SetDown on it pulls the cable.
+func (s *Switch) Attach(n *Namespace, ifname string, addresses ...string) (port string) {
+	s.tb.Helper()
+	links, err := s.handle.LinkList()
+	if err != nil {
+		s.tb.Fatalf("list ports of %s: %v", s.name, err)
+	}
+	for i := len(links); ; i++ {
+		port = "port" + strconv.Itoa(i)
+		if !slices.ContainsFunc(links, func(l netlink.Link) bool { return l.Attrs().Name == port }) {
+			break
+		}
+	}
+	Veth(s.Namespace, port, n, ifname)
+	if err := s.handle.LinkSetMasterByIndex(s.link(port), s.bridge); err != nil {
+		s.tb.Fatalf("attach %s to %s: %v", port, s.name, err)
+	}
+	for _, a := range addresses {
+		n.AddAddress(ifname, a)
+	}
+	return port
+}
+
+// SetUp sets an interface up.
+func (n *Namespace) SetUp(ifname string) {
+	n.tb.Helper()
+	if err := n.handle.LinkSetUp(n.link(ifname)); err != nil {
+		n.tb.Fatalf("set %s in %s up: %v", ifname, n.name, err)
+	}
+}
+
+// SetDown sets an interface down. Its peer at the other end of the cable
+// loses its carrier.
+func (n *Namespace) SetDown(ifname string) {
+	n.tb.Helper()
+	if err := n.handle.LinkSetDown(n.link(ifname)); err != nil {
+		n.tb.Fatalf("set %s in %s down: %v", ifname, n.name, err)
+	}
+}
+
+// DeleteLink deletes an interface, and with it the other end of its cable.
+func (n *Namespace) DeleteLink(ifname string) {
+	n.tb.Helper()
+	if err := n.handle.LinkDel(n.link(ifname)); err != nil {
+		n.tb.Fatalf("delete %s in %s: %v", ifname, n.name, err)
+	}
+}
+
+// HasLink tells whether an interface of that name exists.
+func (n *Namespace) HasLink(ifname string) bool {
+	n.tb.Helper()
+	_, err := n.handle.LinkByName(ifname)
+	if err != nil && !errors.As(err, new(netlink.LinkNotFoundError)) {
+		n.tb.Fatalf("find %s in %s: %v", ifname, n.name, err)
+	}
+	return err == nil
+}
+
+// Index is an interface's index.
+func (n *Namespace) Index(ifname string) int {
+	n.tb.Helper()
+	return n.link(ifname).Attrs().Index
+}
+
+// MAC is an interface's hardware address.
+func (n *Namespace) MAC(ifname string) net.HardwareAddr {
+	n.tb.Helper()
+	return n.link(ifname).Attrs().HardwareAddr
+}
+
+// AddAddress adds an address such as "192.0.2.1/24".
+func (n *Namespace) AddAddress(ifname, address string) {
+	n.tb.Helper()
+	if err := n.handle.AddrAdd(n.link(ifname), n.parse(address)); err != nil {
+		n.tb.Fatalf("add address %s to %s in %s: %v", address, ifname, n.name, err)
+	}
+}
+
+// DelAddress deletes an address such as "192.0.2.1/24".
+func (n *Namespace) DelAddress(ifname, address string) {
+	n.tb.Helper()
+	if err := n.handle.AddrDel(n.link(ifname), n.parse(address)); err != nil {
+		n.tb.Fatalf("delete address %s from %s in %s: %v", address, ifname, n.name, err)
+	}
+}
+
+// Addresses are an interface's IPv4 addresses in ascending order; none where
+// there is no such interface.
+func (n *Namespace) Addresses(ifname string) []netip.Prefix {
+	n.tb.Helper()
+	link, err := n.handle.LinkByName(ifname)
+	if errors.As(err, new(netlink.LinkNotFoundError)) {
+		return nil
+	}
+	var list []netlink.Addr
+	for err == nil {
+		// A dump that changes meanwhile is repeated.
+		list, err = n.handle.AddrList(link, netlink.FAMILY_V4)
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+		err = nil
+	}
+	if err != nil {
+		n.tb.Fatalf("list addresses of %s in %s: %v", ifname, n.name, err)
+	}
+	prefixes := make([]netip.Prefix, 0, len(list))
+	for _, a := range list {
+		ones, _ := a.Mask.Size()
+		ip, _ := netip.AddrFromSlice(a.IP.To4())
+		prefixes = append(prefixes, netip.PrefixFrom(ip, ones))
+	}
+	slices.SortFunc(prefixes, netip.Prefix.Compare)
+	return prefixes
+}
+
+// HasAddress tells whether an interface has the address, with whatever prefix
+// length.
+func (n *Namespace) HasAddress(ifname, address string) bool {
+	n.tb.Helper()
+	ip := netip.MustParseAddr(address)
+	return slices.ContainsFunc(n.Addresses(ifname), func(p netip.Prefix) bool { return p.Addr() == ip })
+}
+
+// AddRoute adds a route to a destination ("203.0.113.0/24" or "default")
+// through a gateway.
+func (n *Namespace) AddRoute(destination, gateway string) {
+	n.tb.Helper()
+	route := &netlink.Route{Gw: net.ParseIP(gateway)}
+	if destination != "default" {
+		route.Dst = n.parse(destination).IPNet
+	}
+	if err := n.handle.RouteAdd(route); err != nil {
+		n.tb.Fatalf("add route to %s via %s in %s: %v", destination, gateway, n.name, err)
+	}
+}
+
+// Neighbour is the hardware address that the namespace has learnt for an
+// address, nil while it knows none.
+func (n *Namespace) Neighbour(ifname, address string) net.HardwareAddr {
+	n.tb.Helper()
+	ip := net.ParseIP(address)
+	list, err := n.handle.NeighList(n.Index(ifname), netlink.FAMILY_V4)
+	if err != nil {
+		n.tb.Fatalf("list neighbours of %s in %s: %v", ifname, n.name, err)
+	}
+	for _, neigh := range list {
+		if neigh.IP.Equal(ip) && neigh.State&(unix.NUD_FAILED|unix.NUD_INCOMPLETE) == 0 {
+			return neigh.HardwareAddr
+		}
+	}
+	return nil
+}
+
+// LearnNeighbour makes the namespace resolve an address by sending it one
+// datagram to the discard port. The answer arrives later: see Neighbour.
+func (n *Namespace) LearnNeighbour(address string) {
+	n.tb.Helper()
+	c, err := n.DialContext(n.tb.Context(), "udp4", net.JoinHostPort(address, "9"))
+	if err == nil {
+		_, err = c.Write([]byte{0})
+		_ = c.Close()
+	}
+	if err != nil {
+		n.tb.Fatalf("send datagram from %s to %s: %v", n.name, address, err)
+	}
+}
+
+func (n *Namespace) link(ifname string) netlink.Link {
+	n.tb.Helper()
+	l, err := n.handle.LinkByName(ifname)
+	if err != nil {
+		n.tb.Fatalf("find %s in %s: %v", ifname, n.name, err)
+	}
+	return l
+}
+
+func (n *Namespace) parse(address string) *netlink.Addr {
+	n.tb.Helper()
+	a, err := netlink.ParseAddr(address)
+	if err != nil {
+		n.tb.Fatalf("parse address %q: %v", address, err)
+	}
+	// As with `ip address add`: no broadcast address unless asked for.
+	if a.IP.To4() != nil {
+		a.Broadcast = net.IPv4zero
+	}
+	return a
+}
