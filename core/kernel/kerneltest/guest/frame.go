@@ -85,3 +85,24 @@ func readFrame(in io.Reader) (frameKind, []byte, error) {
 	}
 	return frameKind(header[1]), payload, nil
 }
+
+// joinFile makes the payload of a frameFile.
+func joinFile(name string, content []byte) []byte {
+	payload := binary.BigEndian.AppendUint16(nil, uint16(len(name)))
+	payload = append(payload, name...)
+	return append(payload, content...)
+}
+
+// splitFile is joinFile's inverse.
+func splitFile(payload []byte) (name string, content []byte, err error) {
+	const lengthSize = 2
+	if len(payload) < lengthSize {
+		return "", nil, fmt.Errorf("read file frame: %w", io.ErrUnexpectedEOF)
+	}
+	length := int(binary.BigEndian.Uint16(payload))
+	payload = payload[lengthSize:]
+	if len(payload) < length {
+		return "", nil, fmt.Errorf("read file frame: %w", io.ErrUnexpectedEOF)
+	}
+	return string(payload[:length]), payload[length:], nil
+}

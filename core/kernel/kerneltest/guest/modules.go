@@ -5,6 +5,7 @@ import (
 	"debug/elf"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -27,7 +28,7 @@ func wantedModules() []string {
 		ipip ip_gre ip6_tunnel ip6_gre sit fou
 		sch_netem sch_tbf sch_prio sch_htb sch_fq_codel sch_ingress cls_u32 cls_matchall cls_flower cls_bpf
 		act_mirred act_gact act_police
-		xt_tcpudp xt_conntrack xt_mark xt_MARK xt_ipvs xt_nat xt_MASQUERADE xt_comment xt_addrtype ip_tables iptable_filter
+		xt_tcpudp xt_conntrack xt_mark xt_ipvs xt_nat xt_MASQUERADE xt_comment xt_addrtype ip_tables iptable_filter
 		iptable_nat iptable_mangle
 		ip_set ip_set_hash_ip ip_set_hash_net xt_set
 		af_packet_diag inet_diag tcp_diag udp_diag netlink_diag unix_diag
@@ -129,4 +130,16 @@ func moduleDependencies(path string) ([]string, error) {
 		}
 	}
 	return nil, nil
+}
+
+func builtinModules(directory string) (map[string]bool, error) {
+	content, err := os.ReadFile(filepath.Join(directory, "modules.builtin"))
+	if err != nil {
+		return nil, fmt.Errorf("list the kernel's built-in modules: %w", err)
+	}
+	builtin := map[string]bool{}
+	for line := range strings.Lines(string(content)) {
+		builtin[moduleName(filepath.Base(strings.TrimSpace(line)))] = true
+	}
+	return builtin, nil
 }
