@@ -1,0 +1,135 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/halo-ha/halo/core/kernel/kerneltest/lab"
+)
+
+// single is the configuration of the tests about one router's addresses.
+func single(priority int) settings {
+	return settings{version: 3, interval: "0.2", preempt: true, priority: priority, vips: []string{vip + "/24"}}
+}
+
+// TestDeletedAddressComesBack is R20: somebody deletes the virtual address of
+// the active router; it is restored, and the router stays active.
+func TestDeletedAddressComesBack(t *testing.T) {
+	t.Parallel()
+	n := lab.New(t)
+	a := n.Host("a", aSource+"/24")
+	b := n.Host("b", bSource+"/24")
+	active := a.Halo(haloConfig(single(150)))
+	b.Halo(haloConfig(single(100)))
+	n.WaitOwner(vip, a)
+	since := active.Status(t).VRRPInstances["VI_1"].Since
+	a.DelAddress("eth0", vip+"/24")
+	n.WaitOwner(vip, a)
+	got := active.Status(t).VRRPInstances["VI_1"]
+	if got.State != "active" || !got.Since.Equal(since) {
+		t.Errorf("after the restore: %s since %s, want active since %s as before", got.State, got.Since, since)
+	}
+	lab.Eventually(t, "the restore is counted", func() bool {
+		addresses := active.Status(t).VRRPInstances["VI_1"].Addresses
+		return len(addresses) == 1 && addresses[0].Restores >= 1
+	})
+}
+
+// TestInterfaceRecreated is R21: the interface is deleted and made anew many
+// times; the router rejoins each time and leaks no descriptor.
+func TestInterfaceRecreated(t *testing.T) {
+	t.Parallel()
+	n := lab.New(t)
+	a := n.Host("a", aSource+"/24")
+	halo := a.Halo(haloConfig(single(150)))
+	n.WaitOwner(vip, a)
+	recreate := func() {
+		a.DeleteLink("eth0")
+		halo.WaitState(t, "VI_1", "fault")
+		a.Port = n.Attach(a.Namespace, "eth0", aSource+"/24")
+		halo.WaitState(t, "VI_1", "active")
+		lab.Eventually(t, "the address is on the new interface", func() bool { return a.HasAddress("eth0", vip) })
+	}
+	recreate() // what is opened once is open from here on
+	before := descriptors(t, halo)
+	for range 20 {
+		recreate()
+	}
+	lab.Eventually(t, "no more descriptors than before", func() bool { return descriptors(t, halo) <= before })
+}
+
+func descriptors(t *testing.T, h *lab.Halo) int {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(h.PID()), "fd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// TestInterfaceAppearsLate is R22 and its kin: neither an interface nor an
+// address is there at start, and each absence heals without a restart.
+func TestInterfaceAppearsLate(t *testing.T) {
+	t.Parallel()
+	n := lab.New(t)
+	host := n.Host("a")
+	host.DeleteLink("eth0")
+	halo := host.Halo(haloConfig(single(150)))
+	halo.WaitState(t, "VI_1", "fault")
+	host.Port = n.Attach(host.Namespace, "eth0")
+	halo.WaitState(t, "VI_1", "fault") // up, but without a source address
+	host.AddAddress("eth0", aSource+"/24")
+	n.WaitOwner(vip, host)
+	t.Log("the link goes down and up")
+	host.Pull()
+	lab.Eventually(t, "the address is given up", func() bool { return !host.HasAddress("eth0", vip) })
+	halo.WaitState(t, "VI_1", "fault")
+	host.Plug()
+	n.WaitOwner(vip, host)
+}
+
+// TestLeftOverIsRemoved is R33: an address left by a crash is removed by a
+// router that starts as backup.
+func TestLeftOverIsRemoved(t *testing.T) {
+	t.Parallel()
+	n := lab.New(t)
+	a, b := n.Host("a", aSource+"/24"), n.Host("b", bSource+"/24")
+	a.Halo(haloConfig(single(150)))
+	n.WaitOwner(vip, a)
+	b.AddAddress("eth0", vip+"/24")
+	b.Halo(haloConfig(single(100)))
+	n.WaitOwner(vip, a)
+	n.HoldsOwner(vip, a, time.Second)
+}
+
+// TestStopCleansUp proves that SIGTERM ends halo with status 0 and leaves
+// neither an address nor a socket behind, and that a second halo on the same
+// runtime directory is refused while the first lives.
+func TestStopCleansUp(t *testing.T) {
+	t.Parallel()
+	n := lab.New(t)
+	a := n.Host("a", aSource+"/24")
+	halo := a.Halo(haloConfig(single(150)))
+	n.WaitOwner(vip, a)
+
+	second, err := a.Output(filepath.Join(lab.Bin(t), "halo"), "run", "--config", halo.ConfigFile())
+	if err == nil {
+		t.Fatalf("a second halo ran on the same runtime directory:\n%s", second)
+	}
+	if want := "pid " + strconv.Itoa(halo.PID()); !containsAll(second, want, halo.RuntimeDir(), "runtime_dir") {
+		t.Errorf("the second halo said %q, want the owner's %s, the directory and the remedy", second, want)
+	}
+
+	if err := halo.Terminate(); err != nil {
+		t.Errorf("halo ended with %v after SIGTERM, want success", err)
+	}
+	if owners := n.Owners(vip); len(owners) != 0 {
+		t.Errorf("the address is still on %q", owners)
+	}
+	if _, err := os.Stat(filepath.Join(halo.RuntimeDir(), "halo.sock")); !os.IsNotExist(err) {
+		t.Errorf("the control socket is still there: %v", err)
+	}
+}
