@@ -1,10 +1,12 @@
 package check
 
+import "strconv"
+
 // Reason says why an outcome is what it is: one closed list for logs, metrics,
 // status and notifications.
 type Reason uint8
 
-// The reasons. New ones are only ever appended: their numbers are on the wire.
+// The reasons. More are only ever appended: their numbers are on the wire.
 const (
 	ReasonNone        Reason = iota // nothing to add (a plain pass)
 	ReasonRefused                   // the target refused the connection
@@ -22,3 +24,66 @@ const (
 	ReasonLate                      // the plugin's own loop was too late to judge
 	ReasonPluginLost                // set by the core: the plugin is away
 )
+
+// String returns the word used in logs, metrics, status and notifications.
+// ReasonNone is "none": a label must not be empty.
+func (r Reason) String() string {
+	switch r {
+	case ReasonNone:
+		return "none"
+	case ReasonRefused:
+		return "refused"
+	case ReasonTimeout:
+		return "timeout"
+	case ReasonReset:
+		return "reset"
+	case ReasonUnreachable:
+		return "unreachable"
+	case ReasonTLS:
+		return "tls"
+	case ReasonStatus:
+		return "status"
+	case ReasonDigest:
+		return "digest"
+	case ReasonMismatch:
+		return "mismatch"
+	case ReasonProtocol:
+		return "protocol"
+	case ReasonExit:
+		return "exit"
+	case ReasonSignal:
+		return "signal"
+	case ReasonLocalError:
+		return "local_error"
+	case ReasonLate:
+		return "late"
+	case ReasonPluginLost:
+		return "plugin_lost"
+	}
+	return "reason(" + strconv.Itoa(int(r)) + ")"
+}
+
+// Known reports whether r is one of the reasons of this version of the SDK.
+func (r Reason) Known() bool { return r <= ReasonPluginLost }
+
+// MarshalText writes the word, so that JSON holds "timeout" and not 2.
+func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// String returns "unknown", "pass" or "fail".
+func (o Outcome) String() string {
+	switch o {
+	case Unknown:
+		return "unknown"
+	case Pass:
+		return "pass"
+	case Fail:
+		return "fail"
+	}
+	return "outcome(" + strconv.Itoa(int(o)) + ")"
+}
+
+// Known reports whether o is one of the three outcomes.
+func (o Outcome) Known() bool { return o <= Fail }
+
+// MarshalText writes the word, so that JSON holds "pass" and not 1.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
