@@ -1,0 +1,67 @@
+package wire
+
+import "net/netip"
+
+// ChecksumForm is how version 3 over IPv4 computes its checksum. RFC 9568
+// §5.2.8 asks for the pseudo-header; some implementations leave it out, as
+// version 2 does. Version 2 has one form only and ignores this.
+type ChecksumForm uint8
+
+// The two forms. The zero value is the standard's, and Keepalived's default.
+const (
+	PseudoHeader ChecksumForm = iota
+	Plain
+)
+
+// String is the configuration's word for the form.
+func (f ChecksumForm) String() string {
+	if f == Plain {
+		return "plain"
+	}
+	return "pseudo-header"
+}
+
+// sum adds the big-endian 16-bit words of b to total, an odd last byte padded
+// with a zero (RFC 1071). Messages are far too short for 32 bits to overflow.
+func sum(total uint32, b []byte) uint32 {
+	for ; len(b) >= 2; b = b[2:] {
+		total += uint32(b[0])<<8 | uint32(b[1])
+	}
+	if len(b) == 1 {
+		total += uint32(b[0]) << 8
+	}
+	return total
+}
+
+// pseudoHeader adds the IPv4 pseudo-header of a message of length bytes.
+func pseudoHeader(total uint32, source, destination netip.Addr, length int) uint32 {
+	s, d := source.As4(), destination.As4()
+	return sum(sum(total, s[:]), d[:]) + Protocol + uint32(length)
+}
+
+// fold reduces the total to 16 bits of one's complement.
+func fold(total uint32) uint16 {
+	for total > 0xffff {
+		total = total>>16 + total&0xffff
+	}
+	return uint16(total)
+}
+
+// verify says whether the message's checksum is right and in which form it was
+// computed. Where both fit, the wanted one counts.
+func verify(message []byte, version Version, m Meta, want ChecksumForm) (ChecksumForm, bool) {
+	total := sum(0, message)
+	plain := fold(total) == 0xffff
+	if version == V2 {
+		return want, plain
+	}
+	pseudo := fold(pseudoHeader(total, m.Source, m.Destination, len(message))) == 0xffff
+	switch {
+	case pseudo && plain:
+		return want, true
+	case plain:
+		return Plain, true
+	default:
+		return PseudoHeader, pseudo
+	}
+}

@@ -1,0 +1,52 @@
+package wire
+
+// DropReason says why a packet was not believed. The order is the order in
+// which Check looks, so a counter that rises means that every check above it
+// passed.
+type DropReason uint8
+
+// The reasons, in order.
+const (
+	// DropNone means that the packet counts.
+	DropNone DropReason = iota
+	// DropLength: shorter than a header, truncated, or not as long as its
+	// version and address count ask for.
+	DropLength
+	// DropTTL: it was forwarded by a router, or forged beyond the link.
+	DropTTL
+	// DropVersion: another version than the one configured.
+	DropVersion
+	// DropAuthType: version 2 with another authentication type.
+	DropAuthType
+	// DropPassword: version 2 with another password.
+	DropPassword
+	// DropInterval: version 2 with another interval. RFC 3768 §7.1 demands it,
+	// and both routers stay active: the most common misconfiguration.
+	DropInterval
+	// DropType: not an advertisement.
+	DropType
+	// DropChecksum: wrong in every form.
+	DropChecksum
+	// DropDestination: not sent to the group this router listens to.
+	DropDestination
+	// DropNoAddresses: version 3 without any address.
+	DropNoAddresses
+	// DropZeroInterval: an interval of zero, with which every backup would
+	// take over at once.
+	DropZeroInterval
+)
+
+// DropReasonCount is the length of an array indexed by DropReason.
+const DropReasonCount = int(DropZeroInterval) + 1
+
+// String is the reason's word in logs, status and metrics.
+func (r DropReason) String() string {
+	names := [DropReasonCount]string{
+		"none", "length", "ttl", "version", "auth_type", "password", "interval",
+		"type", "checksum", "destination", "no_addresses", "zero_interval",
+	}
+	if int(r) >= len(names) {
+		return "unknown"
+	}
+	return names[r]
+}

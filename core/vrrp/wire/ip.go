@@ -1,0 +1,50 @@
+package wire
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// Meta is what the IP layer knows about a received advertisement.
+type Meta struct {
+	Source, Destination netip.Addr
+	// TTL as it arrived; 255 means that no router forwarded it.
+	TTL uint8
+	// Interface is the index of the interface it arrived on.
+	Interface int
+	// Truncated says that bytes which belong to the packet are missing.
+	Truncated bool
+}
+
+const ipv4HeaderLength = 20
+
+// SplitIPv4 takes apart a packet as an IPv4 raw socket delivers it. The payload
+// shares the packet's memory and is never nil when ok. Interface is left for
+// the caller, who knows it.
+func SplitIPv4(packet []byte) (payload []byte, m Meta, ok bool) {
+	if len(packet) < ipv4HeaderLength || packet[0]>>4 != 4 {
+		return nil, Meta{}, false
+	}
+	header := int(packet[0]&0x0f) * 4
+	total := int(binary.BigEndian.Uint16(packet[2:]))
+	if header < ipv4HeaderLength || total < header || len(packet) < header {
+		return nil, Meta{}, false
+	}
+	m = Meta{
+		Source:      netip.AddrFrom4([4]byte(packet[12:16])),
+		Destination: netip.AddrFrom4([4]byte(packet[16:20])),
+		TTL:         packet[8],
+		Truncated:   total > len(packet),
+	}
+	// Bytes behind the total length are the link's, not the packet's.
+	return packet[header:min(total, len(packet))], m, true
+}
+
+// VRID peeks at the virtual router a payload is for, so that a receiver with
+// many routers finds the right one before it looks any closer.
+func VRID(payload []byte) (vrid uint8, ok bool) {
+	if len(payload) < headerLength {
+		return 0, false
+	}
+	return payload[1], true
+}
