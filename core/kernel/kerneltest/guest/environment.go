@@ -56,7 +56,8 @@ func ConfigFromEnvironment(args []string) (Config, error) {
 }
 
 // testArguments treats the arguments by which go test names files of the host:
-// profiles come back, the log of opened files (for go test's cache, which a
+// profiles come back, the directory for raw coverage becomes one that the guest
+// has, the log of opened files (for go test's cache, which a
 // wrapper's result never enters) is left out.
 func testArguments(args []string, collect map[string]string) []string {
 	kept := make([]string, 0, len(args))
@@ -65,6 +66,8 @@ func testArguments(args []string, collect map[string]string) []string {
 		switch name {
 		case "-test.testlogfile":
 			continue
+		case "-test.gocoverdir":
+			argument = name + "=/tmp"
 		case "-test.coverprofile", "-test.cpuprofile", "-test.memprofile", "-test.blockprofile", "-test.mutexprofile", "-test.trace":
 			if path, err := filepath.Abs(value); err == nil {
 				collect[path] = path

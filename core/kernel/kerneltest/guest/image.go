@@ -32,9 +32,11 @@ type job struct {
 	Seed []byte `json:"seed"`
 }
 
-// usualPrograms are copied into every guest from the host that has them.
+// usualPrograms are copied into every guest from the host that has them. The
+// shell is among them because busybox's prefers its own applets to programs of
+// the same name, its small "ip" for one.
 func usualPrograms() []string {
-	return strings.Fields("bash ip ss tc bridge nft ipvsadm conntrack keepalived ping tcpdump")
+	return strings.Fields("sh bash ip ss tc bridge nft ipvsadm conntrack keepalived ping tcpdump")
 }
 
 // image is an archive with the knowledge of Debian's merged /usr.

@@ -19,18 +19,16 @@ func wantedModules() []string {
 		ip_vs ip_vs_rr ip_vs_wrr ip_vs_lc ip_vs_wlc ip_vs_fo ip_vs_ovf ip_vs_lblc ip_vs_lblcr
 		ip_vs_dh ip_vs_sh ip_vs_mh ip_vs_sed ip_vs_nq ip_vs_ftp ip_vs_pe_sip
 		nf_conntrack nf_conntrack_netlink nf_nat
-		nf_tables nft_chain_nat nft_compat nft_ct nft_fib nft_fib_inet nft_fib_ipv4 nft_fib_ipv6
+		nf_tables nft_chain_nat nft_ct nft_fib nft_fib_inet nft_fib_ipv4 nft_fib_ipv6
 		nft_hash nft_limit nft_log nft_masq nft_nat nft_numgen nft_objref nft_queue nft_quota nft_redir
 		nft_reject nft_reject_inet nft_reject_ipv4 nft_reject_ipv6 nft_meta_bridge nft_reject_bridge
 		nft_dup_netdev nft_fwd_netdev nft_socket nft_tproxy nft_synproxy
 		nfnetlink_log nfnetlink_queue
-		dummy veth bridge br_netfilter macvlan macvtap ipvlan vrf vxlan 8021q bonding ifb tun
+		dummy veth bridge macvlan macvtap ipvlan vrf vxlan 8021q bonding ifb tun
 		ipip ip_gre ip6_tunnel ip6_gre sit fou
 		sch_netem sch_tbf sch_prio sch_htb sch_fq_codel sch_ingress cls_u32 cls_matchall cls_flower cls_bpf
 		act_mirred act_gact act_police
-		xt_tcpudp xt_conntrack xt_mark xt_ipvs xt_nat xt_MASQUERADE xt_comment xt_addrtype ip_tables iptable_filter
-		iptable_nat iptable_mangle
-		ip_set ip_set_hash_ip ip_set_hash_net xt_set
+		xt_ipvs
 		af_packet_diag inet_diag tcp_diag udp_diag netlink_diag unix_diag
 	`)
 }

@@ -22,11 +22,12 @@ import (
 
 // kernelArguments: no delay after a panic (QEMU then ends, because of
 // -no-reboot), no mitigations (there is nobody to be protected from), quick
-// grace periods (namespaces go away in milliseconds).
-const kernelArguments = "console=ttyS0 quiet panic=-1 oops=panic mitigations=off audit=0 rcupdate.rcu_expedited=1 random.trust_cpu=on"
+// grace periods (namespaces go away in milliseconds), and the time-stamp counter as
+// the clock, which the emulator answers eight times faster than a timer device.
+const kernelArguments = "console=ttyS0 quiet panic=-1 oops=panic mitigations=off audit=0 rcupdate.rcu_expedited=1 random.trust_cpu=on tsc=reliable"
 
 // tailLines is how much of the console an error shows.
-const tailLines = 40
+const tailLines = 100
 
 // boot runs QEMU until the guest says that the program ended.
 //
