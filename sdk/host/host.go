@@ -1,79 +1,50 @@
 // Package host is the other side of the SDK: what a program that runs plugins
 // imports. halo's core is one such program, the conformance kit is another.
 //
-// It hides go-plugin's types and the generated protobuf code behind plain
-// values and gives every call a deadline. It starts and stops no process: the
-// caller owns the child and everything about its life.
+// It hides the generated protobuf code behind plain values and gives every
+// call a deadline. It starts and stops no process: the caller owns the child
+// and everything about its life, and gives go-plugin's client the Handshake
+// and the PluginSet of this package. What a plugin says is treated as hostile:
+// sizes are capped, texts are made printable, a flood ends the session.
 //
 // Read Client first, then Session.
 package host
 
 import (
-	"encoding/json"
-	"time"
-
-	"github.com/halo-ha/halo/sdk/check"
+	"github.com/halo-ha/halo/sdk/internal/session"
 )
 
-// Probe is one thing to check, as the core tells it to a plugin.
-type Probe struct {
-	// ID is chosen by the host and unique within a session.
-	ID uint64
-	// Type is one of the plugin's types.
-	Type     string
-	Target   check.Target
-	Settings json.RawMessage
-	Schedule Schedule
-	// LastOutcome is what the host believed before; the plugin uses it only to
-	// choose between interval and retry interval after a restart.
-	LastOutcome check.Outcome
-}
+// Probe is one thing to check, as the core tells it to a plugin: its ID, which
+// the host chooses and which is unique within a session; the Type, one of the
+// plugin's; the Target; the type's Settings as a JSON object; the Schedule;
+// and the LastOutcome the host believed before, which only helps a restarted
+// plugin to choose between interval and retry interval.
+type Probe = session.Probe
 
-// Schedule is when a probe runs. The plugin owns the cadence; rise and fall
-// are told only so that it knows when to use RetryInterval.
-type Schedule struct {
-	Interval, RetryInterval, Timeout time.Duration
-	Rise, Fall                       int
-}
+// Schedule is when a probe runs: Interval, RetryInterval, Timeout, Rise, Fall.
+// The plugin owns the cadence; rise and fall are told only so that it knows
+// when to use RetryInterval.
+type Schedule = session.Schedule
 
-// Diagnostic is a plugin's complaint about a probe's settings.
-type Diagnostic struct {
-	ProbeID uint64
-	// Attribute is the setting's key, empty for the whole.
-	Attribute string
-	Warning   bool
-	Message   string
-}
+// Diagnostic is a plugin's complaint about a probe's settings: ProbeID,
+// Attribute (the setting's key, empty for the whole), Warning, Message.
+type Diagnostic = session.Diagnostic
 
 // Message is what a plugin says in a session: *Committed, *Results or *Heartbeat.
-type Message interface{ message() }
+type Message = session.Message
 
-// Committed says that the plugin's set of probes is now that generation's.
-type Committed struct{ Generation uint64 }
+// Committed says that the plugin's set of probes is now that Generation's.
+type Committed = session.Committed
 
-// Results carries outcomes, oldest first.
-type Results struct {
-	Generation uint64
-	Results    []ProbeResult
-}
+// Results carries outcomes, oldest first, and the Generation that was
+// committed when they were sent.
+type Results = session.Results
 
-// ProbeResult is one outcome.
-type ProbeResult struct {
-	ID uint64
-	check.Result
-	// Age is how long before sending the probe ended.
-	Age time.Duration
-}
+// ProbeResult is one outcome: the probe's ID, a check.Result, and its Age,
+// which is how long before sending the probe ended.
+type ProbeResult = session.ProbeResult
 
-// Heartbeat leaves the plugin's scheduler loop every second.
-type Heartbeat struct {
-	LoopLag  time.Duration // how late the loop last was
-	Probes   int
-	InFlight int
-	Overdue  int
-	Done     uint64 // probes ended since start
-}
-
-func (*Committed) message() {}
-func (*Results) message()   {}
-func (*Heartbeat) message() {}
+// Heartbeat leaves the plugin's scheduler loop every second: LoopLag (how late
+// the loop was at worst since the last one), Probes, InFlight, Overdue, and
+// Done (probes ended since the start).
+type Heartbeat = session.Heartbeat
