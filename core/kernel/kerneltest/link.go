@@ -7,13 +7,14 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
 // Veth joins two namespaces with a virtual cable, both ends up and without
-// addresses.
+// addresses. It returns when frames pass.
 func Veth(a *Namespace, nameA string, b *Namespace, nameB string) {
 	a.tb.Helper()
 	attrs := netlink.NewLinkAttrs()
@@ -26,6 +27,8 @@ func Veth(a *Namespace, nameA string, b *Namespace, nameB string) {
 	}
 	a.SetUp(nameA)
 	b.SetUp(nameB)
+	a.AwaitCarrier(nameA)
+	b.AwaitCarrier(nameB)
 }
 
 // Switch is an Ethernet switch: a bridge in a namespace of its own, each of
@@ -79,6 +82,19 @@ func (n *Namespace) SetUp(ifname string) {
 	n.tb.Helper()
 	if err := n.handle.LinkSetUp(n.link(ifname)); err != nil {
 		n.tb.Fatalf("set %s in %s up: %v", ifname, n.name, err)
+	}
+}
+
+// AwaitCarrier waits until an interface that was set up can send. The kernel
+// starts its queue a moment after both ends of a cable are up, and drops
+// without a word what is sent before.
+func (n *Namespace) AwaitCarrier(ifname string) {
+	n.tb.Helper()
+	for deadline := time.Now().Add(30 * time.Second); n.link(ifname).Attrs().OperState != netlink.OperUp; {
+		if time.Now().After(deadline) {
+			n.tb.Fatalf("%s in %s never gets a carrier", ifname, n.name)
+		}
+		time.Sleep(100 * time.Microsecond)
 	}
 }
 
