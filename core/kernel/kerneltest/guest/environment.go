@@ -29,7 +29,6 @@ func ConfigFromEnvironment(args []string) (Config, error) {
 		Collect:  map[string]string{},
 		Stdout:   os.Stdout,
 		Stderr:   os.Stderr,
-		CacheDir: os.Getenv("HALO_GUEST_CACHE"),
 		Init:     executable,
 		KVM:      os.Getenv("HALO_GUEST_KVM") == "1",
 	}

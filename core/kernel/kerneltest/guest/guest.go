@@ -83,7 +83,8 @@ type Config struct {
 	// Console receives the kernel's console. Nil keeps only its tail, for errors.
 	Console io.Writer
 
-	// CacheDir keeps the kernel. Empty means the module's .cache/guest.
+	// CacheDir keeps the kernel. Empty means HALO_GUEST_CACHE, or the module's
+	// .cache/guest.
 	CacheDir string
 	// Init is a statically linked executable that calls [Init] when it is
 	// process 1. Empty means that halo-guest is built into the cache.
@@ -115,18 +116,31 @@ const (
 // ran and ended, whatever its exit code.
 var ErrGuest = errors.New("test kernel")
 
-// Missing says why no guest can be run here, or nil: the host's architecture
-// and the programs needed. It does not try to fetch the kernel.
+// Missing says why no guest can be run here, or nil: the host's architecture,
+// the programs needed, and, until the kernel is in the default cache, those
+// that fetch it. It does not try to fetch.
 func Missing() error {
 	if err := rightArchitecture(); err != nil {
 		return err
 	}
-	for program, packageName := range map[string]string{
-		"qemu-system-x86_64": "qemu-system-x86",
-		"busybox":            "busybox-static",
+	for _, needed := range []struct{ program, from string }{
+		{"qemu-system-x86_64", "qemu-system-x86"},
+		{"busybox", "busybox-static"},
 	} {
+		if _, err := lookPath(needed.program); err != nil {
+			return fmt.Errorf("%s is not installed (apt-get install %s)", needed.program, needed.from)
+		}
+	}
+	directory, err := defaultCacheDir()
+	if err != nil {
+		return err
+	}
+	if _, err := findKernel(filepath.Join(directory, "kernel")); err == nil {
+		return nil
+	}
+	for _, program := range []string{"apt-get", "apt-cache", "dpkg"} {
 		if _, err := lookPath(program); err != nil {
-			return fmt.Errorf("%s is not installed (apt-get install %s)", program, packageName)
+			return fmt.Errorf("no kernel in %s, and without %s it cannot be fetched", directory, program)
 		}
 	}
 	return nil
@@ -214,9 +228,12 @@ func (config Config) withDefaults(ctx context.Context) (Config, error) {
 // tests share the cache of the module around them.
 const modulePath = "github.com/halo-ha/halo"
 
-// defaultCacheDir is .cache/guest of the checkout around the working
-// directory, and the user's cache directory outside one.
+// defaultCacheDir is HALO_GUEST_CACHE, or .cache/guest of the checkout around
+// the working directory, or the user's cache directory outside one.
 func defaultCacheDir() (string, error) {
+	if directory := os.Getenv("HALO_GUEST_CACHE"); directory != "" {
+		return directory, nil
+	}
 	directory, err := os.Getwd()
 	if err != nil {
 		return "", err

@@ -21,10 +21,18 @@ func main() {
 		guest.Init()
 	}
 	if len(os.Args) < 2 || os.Args[1] == "-h" || os.Args[1] == "--help" {
-		fmt.Fprintln(os.Stderr, "usage: halo-guest PROGRAM [ARGUMENT...]\n"+
+		fmt.Fprintln(os.Stderr, "usage: halo-guest PROGRAM [ARGUMENT...] | --check\n"+
 			"Runs the program in the test kernel; exits with its code, or with 125 if the guest failed.\n"+
+			"--check only tells, by exit code 1 and the reason, whether no guest can run here.\n"+
 			"See \"go doc ./core/kernel/kerneltest/guest\".")
 		os.Exit(exitGuest)
+	}
+	if os.Args[1] == "--check" {
+		if err := guest.Missing(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

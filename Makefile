@@ -1,0 +1,101 @@
+# halo's make targets. Longer logic lives in .ci/ and contrib/, one line here.
+# `make` alone lists the targets.
+
+GO        ?= go
+FUZZTIME  ?= 10s
+TOOLS     := $(CURDIR)/.tools
+
+# Pinned tools, installed outside go.mod: their dependencies are no business of
+# those who import halo's SDK.
+BUF                := github.com/bufbuild/buf/cmd/buf@v1.75.0
+PROTOC_GEN_GO      := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
+PROTOC_GEN_GO_GRPC := google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
+GOLANGCI_LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOTESTSUM          := gotest.tools/gotestsum@v1.13.0
+
+# The packages whose tests want the test kernel's IPVS: `make test` runs them
+# once more in there.
+GUEST_PACKAGES ?= ./core/balance ./core/kernel/ipvsnl ./cmd/halo/e2e/balancing
+
+# The plugins that bin/halo-plugins serves, each under a name of its own.
+PLUGINS := halo-check-tcp halo-check-misc
+
+VERSION := $(shell git -C $(CURDIR) describe --always --dirty --tags 2>/dev/null || echo devel)
+# Static programs: one file runs on every distribution, and in the test kernel.
+GO_BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)'
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/halo, bin/halo-plugins and the links in bin/plugins
+	$(GO_BUILD) -o bin/ ./cmd/halo ./cmd/halo-plugins
+	@mkdir -p bin/plugins
+	@for plugin in $(PLUGINS); do ln -sfn ../halo-plugins bin/plugins/$$plugin; done
+
+.PHONY: test
+test: build $(TOOLS)/halo-guest $(TOOLS)/gotestsum ## run every test there is; as root on Debian installs what they need
+	@GO='$(GO)' GUEST_PACKAGES='$(GUEST_PACKAGES)' .ci/test
+
+.PHONY: demo
+demo: build $(TOOLS)/halo-guest ## show a failover and a failing web server, in under a minute
+	@.ci/packages demo
+	@CGO_ENABLED=0 $(GO) build -buildvcs=false -o $(TOOLS)/halo-demo ./contrib/demo
+	@$(TOOLS)/halo-demo -bin $(CURDIR)/bin -guest $(TOOLS)/halo-guest
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint $(TOOLS)/buf ## run the linters; says nothing when all is well
+	@$(TOOLS)/golangci-lint run ./...
+	@cd contrib/example-plugin && $(TOOLS)/golangci-lint run --config $(CURDIR)/.golangci.yml ./...
+	@cd sdk/internal/proto && $(TOOLS)/buf lint
+	@$(GO) mod tidy -diff
+
+.PHONY: fmt
+fmt: $(TOOLS)/golangci-lint ## format all Go files
+	@$(TOOLS)/golangci-lint fmt ./...
+
+.PHONY: bench
+bench: build ## measure against Keepalived, as ratios of one run
+	@$(GO) run ./contrib/bench
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (default 10s) each
+	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' .ci/fuzz
+
+.PHONY: generate
+generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## regenerate the wire's Go code
+	@cd sdk/internal/proto && $(TOOLS)/buf generate
+
+.PHONY: generate-check
+generate-check: generate ## fail if the committed generated code is not what generate makes
+	@git diff --exit-code -- sdk/internal/proto
+	@test -z "$$(git ls-files --others --exclude-standard -- sdk/internal/proto)"
+
+.PHONY: tools
+tools: $(addprefix $(TOOLS)/,buf protoc-gen-go protoc-gen-go-grpc golangci-lint gotestsum) ## install the pinned tools into .tools
+
+.PHONY: clean
+clean: ## remove everything that was built, fetched or installed here
+	rm -rf bin .cache .tools
+
+# A tool is installed again when its pinned version changes: the version is in
+# the name of a stamp. -mod=mod, because a -mod=vendor in GOFLAGS would refuse.
+define install_tool
+$(TOOLS)/$(1): $(TOOLS)/.$(subst /,_,$(2))
+$(TOOLS)/.$(subst /,_,$(2)):
+	@mkdir -p $(TOOLS)
+	@rm -f $(TOOLS)/.$(subst /,_,$(firstword $(subst @, ,$(2))))@*
+	GOFLAGS=-mod=mod GOBIN=$(TOOLS) $(GO) install $(2)
+	@touch $$@
+endef
+$(eval $(call install_tool,buf,$(BUF)))
+$(eval $(call install_tool,protoc-gen-go,$(PROTOC_GEN_GO)))
+$(eval $(call install_tool,protoc-gen-go-grpc,$(PROTOC_GEN_GO_GRPC)))
+$(eval $(call install_tool,golangci-lint,$(GOLANGCI_LINT)))
+$(eval $(call install_tool,gotestsum,$(GOTESTSUM)))
+
+# Always asked: go build knows best whether it is up to date.
+.PHONY: $(TOOLS)/halo-guest
+$(TOOLS)/halo-guest:
+	@CGO_ENABLED=0 $(GO) build -buildvcs=false -o $@ ./core/kernel/kerneltest/guest/halo-guest
