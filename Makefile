@@ -3,7 +3,7 @@
 
 GO        ?= go
 FUZZTIME  ?= 10s
-TOOLS     := $(CURDIR)/.tools
+TOOLS     := .tools
 
 # Pinned tools, installed outside go.mod: their dependencies are no business of
 # those who import halo's SDK.
@@ -42,13 +42,13 @@ test: build $(TOOLS)/halo-guest $(TOOLS)/gotestsum ## run every test there is; a
 demo: build $(TOOLS)/halo-guest ## show a failover and a failing web server, in under a minute
 	@.ci/packages demo
 	@CGO_ENABLED=0 $(GO) build -buildvcs=false -o $(TOOLS)/halo-demo ./contrib/demo
-	@$(TOOLS)/halo-demo -bin $(CURDIR)/bin -guest $(TOOLS)/halo-guest
+	@$(TOOLS)/halo-demo -bin bin -guest $(TOOLS)/halo-guest
 
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint $(TOOLS)/buf ## run the linters; says nothing when all is well
 	@$(TOOLS)/golangci-lint run ./...
-	@cd contrib/example-plugin && $(TOOLS)/golangci-lint run --config $(CURDIR)/.golangci.yml ./...
-	@cd sdk/internal/proto && $(TOOLS)/buf lint
+	@cd contrib/example-plugin && $(CURDIR)/$(TOOLS)/golangci-lint run --config $(CURDIR)/.golangci.yml ./...
+	@cd sdk/internal/proto && $(CURDIR)/$(TOOLS)/buf lint
 	@$(GO) mod tidy -diff
 
 .PHONY: fmt
@@ -65,7 +65,7 @@ fuzz: ## run every fuzz target for FUZZTIME (default 10s) each
 
 .PHONY: generate
 generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## regenerate the wire's Go code
-	@cd sdk/internal/proto && $(TOOLS)/buf generate
+	@cd sdk/internal/proto && $(CURDIR)/$(TOOLS)/buf generate
 
 .PHONY: generate-check
 generate-check: generate ## fail if the committed generated code is not what generate makes
@@ -83,10 +83,11 @@ clean: ## remove everything that was built, fetched or installed here
 # the name of a stamp. -mod=mod, because a -mod=vendor in GOFLAGS would refuse.
 define install_tool
 $(TOOLS)/$(1): $(TOOLS)/.$(subst /,_,$(2))
+	GOFLAGS=-mod=mod GOBIN=$(CURDIR)/$(TOOLS) $(GO) install $(2)
+	@touch $$@
 $(TOOLS)/.$(subst /,_,$(2)):
 	@mkdir -p $(TOOLS)
 	@rm -f $(TOOLS)/.$(subst /,_,$(firstword $(subst @, ,$(2))))@*
-	GOFLAGS=-mod=mod GOBIN=$(TOOLS) $(GO) install $(2)
 	@touch $$@
 endef
 $(eval $(call install_tool,buf,$(BUF)))

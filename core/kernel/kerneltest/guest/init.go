@@ -150,7 +150,7 @@ func raiseLoopback() error {
 	if err != nil {
 		return fmt.Errorf("set lo up: %w", err)
 	}
-	defer unix.Close(socket)
+	defer func() { _ = unix.Close(socket) }()
 	request, err := unix.NewIfreq("lo")
 	if err != nil {
 		return fmt.Errorf("set lo up: %w", err)
@@ -226,7 +226,7 @@ func execute(todo job, frames *frameWriter) (int, error) {
 		return 0, fmt.Errorf("start %s: %w", path, err)
 	}
 	for _, file := range files {
-		file.Close()
+		_ = file.Close()
 	}
 	status, err := reap(process.Pid)
 	if err != nil {

@@ -51,16 +51,17 @@ func boot(ctx context.Context, kernel, initrd string, config Config) (int, error
 	machine.Stdout, machine.Stderr = console, console
 	machine.ExtraFiles = []*os.File{theirs}
 	machine.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
 	started := make(chan error)
 	go func() {
 		// The parent-death signal is tied to the thread that forked.
 		runtime.LockOSThread()
 		err := machine.Start()
-		theirs.Close()
+		_ = theirs.Close()
 		started <- err
 		if err == nil {
-			ended <- machine.Wait()
+			_ = machine.Wait() // how it ended says less than what it said
+			close(ended)
 		}
 	}()
 	if err := <-started; err != nil {
@@ -102,16 +103,18 @@ type watched struct {
 }
 
 func arguments(kernel, initrd string, config Config) []string {
-	accelerator := []string{"-accel", "tcg,thread=multi", "-cpu", "max"}
+	accelerator, processor := "tcg,thread=multi", "max"
 	if config.KVM {
-		accelerator = []string{"-accel", "kvm", "-cpu", "host"}
+		accelerator, processor = "kvm", "host"
 	}
-	return append(accelerator,
+	return []string{
+		"-accel", accelerator, "-cpu", processor,
 		"-machine", "pc", "-smp", "2", "-m", strconv.Itoa(config.Memory),
 		"-nodefaults", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot",
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
 		"-chardev", "socket,id=data,fd=3", "-serial", "chardev:data",
-		"-kernel", kernel, "-initrd", initrd, "-append", kernelArguments)
+		"-kernel", kernel, "-initrd", initrd, "-append", kernelArguments,
+	}
 }
 
 // watch reads the guest's frames. Silence, before the boot and after it, is

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -16,35 +17,41 @@ import (
 // exitGuest tells "the guest failed" from the program's own exit codes.
 const exitGuest = 125
 
+const usage = `usage: halo-guest PROGRAM [ARGUMENT...] | --check
+Runs the program in the test kernel; exits with its code, or with 125 if the guest failed.
+--check only tells, by exit code 1 and the reason, whether no guest can run here.
+The variables that steer it: go doc ./core/kernel/kerneltest/guest`
+
 func main() {
 	if os.Getpid() == 1 {
 		guest.Init()
 	}
-	if len(os.Args) < 2 || os.Args[1] == "-h" || os.Args[1] == "--help" {
-		fmt.Fprintln(os.Stderr, "usage: halo-guest PROGRAM [ARGUMENT...] | --check\n"+
-			"Runs the program in the test kernel; exits with its code, or with 125 if the guest failed.\n"+
-			"--check only tells, by exit code 1 and the reason, whether no guest can run here.\n"+
-			"See \"go doc ./core/kernel/kerneltest/guest\".")
-		os.Exit(exitGuest)
+	code, err := run(os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "halo-guest:", err)
 	}
-	if os.Args[1] == "--check" {
+	os.Exit(code)
+}
+
+func run(args []string) (int, error) {
+	switch {
+	case len(args) == 0 || args[0] == "-h" || args[0] == "--help":
+		return exitGuest, errors.New(usage)
+	case args[0] == "--check":
 		if err := guest.Missing(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+			return 1, err
 		}
-		return
+		return 0, nil
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	config, err := guest.ConfigFromEnvironment(os.Args[1:])
+	config, err := guest.ConfigFromEnvironment(args)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "halo-guest:", err)
-		os.Exit(exitGuest)
+		return exitGuest, err
 	}
 	code, err := guest.Run(ctx, config)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "halo-guest:", err)
-		os.Exit(exitGuest)
+		return exitGuest, err
 	}
-	os.Exit(code)
+	return code, nil
 }
