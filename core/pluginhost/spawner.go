@@ -1,0 +1,105 @@
+package pluginhost
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// niceness is added to the daemon's own for every plugin: ten thousand checks
+// a second take half a core, and the advertisement timer must win.
+const niceness = 5
+
+// spawner is the one thread that forks. The kernel sends the parent-death
+// signal when the *thread* that forked ends, and the runtime ends threads as
+// it sees fit, so a child started from any goroutine could be killed at any
+// moment. This goroutine is locked to its thread until close, when every child
+// is gone.
+//
+// What every child must inherit is set on this thread once, so that it holds
+// before the plugin's first instruction and for plugins in any language:
+// NO_NEW_PRIVS, no ambient and no inheritable capability, a lower priority.
+// The rest of the daemon does not inherit any of it, because the runtime never
+// starts threads from a locked one.
+type spawner struct {
+	jobs    chan func()
+	closing chan struct{}
+	done    chan struct{}
+}
+
+var errClosed = errors.New("the plugin host is closed")
+
+// newSpawner starts the thread. It fails if the thread cannot be prepared,
+// since a plugin must not run with less containment than promised.
+func newSpawner() (*spawner, error) {
+	s := &spawner{jobs: make(chan func()), closing: make(chan struct{}), done: make(chan struct{})}
+	ready := make(chan error)
+	go func() {
+		// Never unlocked: the thread ends with the goroutine.
+		runtime.LockOSThread()
+		defer close(s.done)
+		err := prepareThread()
+		ready <- err
+		if err != nil {
+			return
+		}
+		for {
+			select {
+			case job := <-s.jobs:
+				job()
+			case <-s.closing:
+				return
+			}
+		}
+	}()
+	if err := <-ready; err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// do runs f on the thread and returns when it is done. It fails, without
+// running f, when the thread has ended.
+func (s *spawner) do(f func()) error {
+	ended := make(chan struct{})
+	select {
+	case s.jobs <- func() { defer close(ended); f() }:
+		<-ended
+		return nil
+	case <-s.done:
+		return errClosed
+	}
+}
+
+// close ends the thread, and with it every child that is still there. It is
+// called once.
+func (s *spawner) close() {
+	close(s.closing)
+	<-s.done
+}
+
+func prepareThread() error {
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("set no_new_privs on the spawning thread: %w", err)
+	}
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
+		return fmt.Errorf("clear ambient capabilities of the spawning thread: %w", err)
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return fmt.Errorf("read capabilities of the spawning thread: %w", err)
+	}
+	data[0].Inheritable, data[1].Inheritable = 0, 0
+	if err := unix.Capset(&header, &data[0]); err != nil {
+		return fmt.Errorf("clear inheritable capabilities of the spawning thread: %w", err)
+	}
+	// The system call answers 20 - nice. A thread that is already at the
+	// lowest priority stays there.
+	if raw, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil {
+		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, min(20-raw+niceness, 19))
+	}
+	return nil
+}
