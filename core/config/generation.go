@@ -17,117 +17,138 @@ import (
 )
 
 // Generation is one whole configuration. All maps are keyed by the object's
-// name; the zero value of a field has been replaced by its default.
+// name; the zero value of a field has been replaced by its default. The json
+// tags here and below are the keys of halo.toml: Diff names fields by them.
+//
+// A Generation is never changed after Load returned it, so any number of
+// goroutines may read it.
 type Generation struct {
 	// File is the path it was read from.
-	File           string
-	Global         Global
-	Instances      map[string]*Instance
-	VirtualServers map[string]*VirtualServer
-	Plugins        map[string]*Plugin
-	IPVS           IPVS
-	Control        Control
+	File           string                    `json:"file"`
+	Global         Global                    `json:"global"`
+	Instances      map[string]*Instance      `json:"vrrp_instance"`
+	VirtualServers map[string]*VirtualServer `json:"virtual_server"`
+	Plugins        map[string]*Plugin        `json:"plugin"` // only those with a table of their own: see Plugin
+	IPVS           IPVS                      `json:"ipvs"`
+	Control        Control                   `json:"control"`
+
+	// origins says where each check stands in the file; nil in a Generation
+	// that was not made by Load.
+	origins map[*Check]origin
 }
 
 // Global is [global].
 type Global struct {
-	RouterID   string   // default: the host name
-	RuntimeDir string   // runtime_dir, default /run/halo
-	PluginDirs []string // plugin_dirs, default: plugins/ beside the halo binary, then /usr/lib/halo/plugins
-	PluginUser string   // plugin_user, default "halo" if that account exists, else "nobody"
-	LogLevel   string   // log_level: debug, info (default), warn, error
+	RouterID   string   `json:"router_id"`   // default: the host name
+	RuntimeDir string   `json:"runtime_dir"` // default /run/halo
+	PluginDirs []string `json:"plugin_dirs"` // default: plugins/ beside the halo binary, then /usr/lib/halo/plugins
+	PluginUser string   `json:"plugin_user"` // default "halo" if that account exists, else "nobody"
+	LogLevel   string   `json:"log_level"`   // debug, info (default), warn, error
 }
 
 // Instance is [vrrp_instance.NAME].
 type Instance struct {
-	Name          string
-	Interface     string
-	VRID          uint8
-	Version       uint8          // 2 or 3, default 3
-	Priority      uint8          // 1..255, default 100; 255 = address owner
-	Interval      time.Duration  // advert_interval, default 1s; v2 whole seconds 1..255s, v3 10ms..40.95s in steps of 10ms
-	Preempt       bool           // default true
-	PreemptDelay  time.Duration  // preempt_delay, default 0, at most 1000s
-	Addresses     []netip.Prefix // 1..255; without a length: /32
-	SourceAddress netip.Addr     // source_address, default: the interface's first address
-	Checksum      string         // checksum, v3 only: "pseudo-header" (default) or "plain"
-	GARP          GARP
-	Auth          *Auth // nil = none
+	Name          string         `json:"-"`
+	Interface     string         `json:"interface"`
+	VRID          uint8          `json:"virtual_router_id"`
+	Version       uint8          `json:"version"`         // 2 or 3, default 3
+	Priority      uint8          `json:"priority"`        // 1..255, default 100; 255 = address owner
+	Interval      time.Duration  `json:"advert_interval"` // default 1s; v2 whole seconds 1s..255s, v3 10ms..40.95s in steps of 10ms
+	Preempt       bool           `json:"preempt"`         // default true
+	PreemptDelay  time.Duration  `json:"preempt_delay"`   // default 0, at most 1000s
+	Addresses     []netip.Prefix `json:"addresses"`       // 1..255; without a length: /32
+	SourceAddress netip.Addr     `json:"source_address"`  // default (invalid): the interface's first address
+	Checksum      string         `json:"checksum"`        // v3 only: "pseudo-header" (default) or "plain"
+	GARP          GARP           `json:"garp"`
+	Auth          *Auth          `json:"authentication,omitempty"` // nil = none
 }
 
 // GARP is [vrrp_instance.NAME.garp].
 type GARP struct {
-	Repeat              int           // repeat, 1..100, default 5: packets per address per burst
-	Delay               time.Duration // delay, default 5s: second burst after becoming active; 0 = none
-	Refresh             time.Duration // refresh, default 0 = off: periodic announcement while active
-	RefreshRepeat       int           // refresh_repeat, default 1
-	LowerPriorityRepeat int           // lower_priority_repeat, default = repeat
-	LowerPriorityDelay  time.Duration // lower_priority_delay, default = delay
+	Repeat              int           `json:"repeat"`                // 1..100, default 5: packets per address per burst
+	Delay               time.Duration `json:"delay"`                 // default 5s: second burst after becoming active; 0 = none
+	Refresh             time.Duration `json:"refresh"`               // default 0 = off: periodic announcement while active
+	RefreshRepeat       int           `json:"refresh_repeat"`        // default 1
+	LowerPriorityRepeat int           `json:"lower_priority_repeat"` // default = repeat; 0 = do not announce then
+	LowerPriorityDelay  time.Duration `json:"lower_priority_delay"`  // default = delay; 0 = no second burst then
 }
 
 // Auth is [vrrp_instance.NAME.authentication]; VRRP version 2 only.
 type Auth struct {
-	Type     string // "pass"
-	Password string // 1..8 bytes; never printed
+	Type     string `json:"type"`     // "pass"
+	Password Secret `json:"password"` // 1..8 bytes; never printed
 }
 
 // VirtualServer is [virtual_server.NAME].
 type VirtualServer struct {
-	Name        string
-	Address     netip.AddrPort
-	Protocol    string         // "tcp" (default) or "udp"
-	Scheduler   string         // default "wlc"
-	Forward     string         // "nat" (default), "dr", "tun"
-	Persistence time.Duration  // 0 = off; whole seconds
-	Quorum      int            // 1..2^31-1, default 1: total weight needed
-	OnFailure   string         // on_failure: "remove" (default) or "quiesce"
-	SorryServer netip.AddrPort // invalid = none
-	Servers     []*RealServer  // in file order, address unique
+	Name        string         `json:"-"`
+	Address     netip.AddrPort `json:"address"`
+	Protocol    string         `json:"protocol"`     // "tcp" (default) or "udp"
+	Scheduler   string         `json:"scheduler"`    // default "wlc"
+	Forward     string         `json:"forward"`      // "nat" (default), "dr", "tun"
+	Persistence time.Duration  `json:"persistence"`  // 0 (default) = off; whole seconds
+	Quorum      int            `json:"quorum"`       // 1..2^31-1, default 1: total weight needed
+	OnFailure   string         `json:"on_failure"`   // "remove" (default) or "quiesce"
+	SorryServer netip.AddrPort `json:"sorry_server"` // invalid = none
+	Servers     []*RealServer  `json:"real_server"`  // in file order, address unique
 }
 
 // RealServer is [[virtual_server.NAME.real_server]].
 type RealServer struct {
-	Address   netip.AddrPort
-	Weight    int      // 0..2^31-1, default 1
-	Forward   string   // default: the virtual server's
-	OnFailure string   // default: the virtual server's
-	Checks    []*Check // its own, or the virtual server's; empty = always in service
+	Address   netip.AddrPort `json:"address"`
+	Weight    int            `json:"weight"`     // 0..2^31-1, default 1
+	Forward   string         `json:"forward"`    // default: the virtual server's
+	OnFailure string         `json:"on_failure"` // default: the virtual server's
+	Checks    []*Check       `json:"check"`      // its own, or the virtual server's; empty = always in service
 }
 
-// Check is one element of check = [...]. Two checks with equal fields (but
-// Position) are the same probe definition.
+// Check is one element of check = [...]. Two checks with equal fields are the
+// same probe definition, wherever they stand in the file: Equal compares them.
+// The servers that inherit a virtual server's checks share its *Check values.
 type Check struct {
-	Name           string // name, default: the type, with "#2" and so on when that repeats; unique within a server
-	Type           string
-	Plugin         string          // which plugin provides Type (from the catalogue)
-	Interval       time.Duration   // default 5s
-	Timeout        time.Duration   // default 3s; a deadline for the whole probe
-	RetryInterval  time.Duration   // retry_interval, default 1s
-	Rise, Fall     int             // default 2 and 3
-	ConnectAddress netip.Addr      // connect_address, default the server's
-	ConnectPort    uint16          // connect_port, default the server's
-	Bind           netip.Addr      // bind, default none
-	User           string          // user the plugin process runs as; default Global.PluginUser
-	Settings       json.RawMessage // the type's own keys as a JSON object with sorted keys
+	Name           string          `json:"name"` // default: the type, with "#2" and so on when that repeats; unique within a server
+	Type           string          `json:"type"`
+	Plugin         string          `json:"-"`               // which plugin provides Type (from the catalogue)
+	Interval       time.Duration   `json:"interval"`        // default 5s
+	Timeout        time.Duration   `json:"timeout"`         // default 3s, or Interval if that is shorter; a deadline for the whole probe
+	RetryInterval  time.Duration   `json:"retry_interval"`  // default 1s, or Interval if that is shorter
+	Rise           int             `json:"rise"`            // default 2
+	Fall           int             `json:"fall"`            // default 3
+	ConnectAddress netip.Addr      `json:"connect_address"` // default (invalid): the server's
+	ConnectPort    uint16          `json:"connect_port"`    // default (0): the server's
+	Bind           netip.Addr      `json:"bind"`            // default (invalid): the kernel chooses
+	User           string          `json:"user"`            // user the plugin process runs as; default Global.PluginUser
+	Settings       json.RawMessage `json:"-"`               // the type's own keys as a JSON object with sorted keys, "{}" without any
+	Sensitive      []string        `json:"-"`               // the keys of Settings that are never printed, sorted
 }
 
-// Plugin is [plugin.NAME].
+// Plugin is [plugin.NAME]. A plugin without a table has the defaults, which
+// Generation.Plugin gives.
 type Plugin struct {
-	Name         string
-	OnPluginLoss string        // on_plugin_loss: "hold" (default) or "fail"
-	PluginGrace  time.Duration // plugin_grace, default 30s
-	SHA256       string        // 64 hex digits or empty
-	Capabilities []string
-	Env          map[string]string
+	Name         string        `json:"-"`
+	OnPluginLoss string        `json:"on_plugin_loss"` // "hold" (default) or "fail"
+	PluginGrace  time.Duration `json:"plugin_grace"`   // default 30s
+	SHA256       string        `json:"sha256"`         // 64 lower-case hex digits or empty
+	Capabilities []string      `json:"capabilities"`   // granted when a used setting needs them: "net_raw"; sorted
+	Env          Environment   `json:"env"`            // added to the short allow-list a plugin inherits
 }
 
 // IPVS is [ipvs].
 type IPVS struct {
-	ResyncInterval time.Duration // resync_interval, default 5s, 1s..1h: how often the kernel's table is compared
+	ResyncInterval time.Duration `json:"resync_interval"` // default 5s, 1s..1h: how often the kernel's table is compared
 }
 
 // Control is [control].
 type Control struct {
-	Socket  string // default RuntimeDir/halo.sock
-	Metrics string // "IP:port" or empty = off
+	Socket  string `json:"socket"`  // default RuntimeDir/halo.sock
+	Metrics string `json:"metrics"` // "IP:port" or empty = off
+}
+
+// Plugin returns the settings of the plugin called name: those of its table,
+// or the defaults when the file has none.
+func (g *Generation) Plugin(name string) *Plugin {
+	if p, ok := g.Plugins[name]; ok {
+		return p
+	}
+	return &Plugin{Name: name, OnPluginLoss: defaultOnPluginLoss, PluginGrace: defaultPluginGrace}
 }

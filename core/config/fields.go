@@ -1,0 +1,204 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// present stands for a value that is a table of its own.
+const present = "present"
+
+// fields compares two objects of one type field by field. Fields are named by
+// their json tags, which are the keys of halo.toml; "-" is a field that the
+// file does not have. Reflection sees to it that a field somebody adds is
+// compared without anybody thinking of it.
+func fields[T any](old, next T) []Field {
+	c := comparison{}
+	c.structs("", reflect.ValueOf(old), reflect.ValueOf(next))
+	return c.found
+}
+
+type comparison struct{ found []Field }
+
+func (c *comparison) add(name, old, next string) {
+	c.found = append(c.found, Field{Name: name, Old: old, New: next})
+}
+
+func (c *comparison) structs(path string, old, next reflect.Value) {
+	for i := range old.NumField() {
+		field := old.Type().Field(i)
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if !field.IsExported() || name == "-" {
+			continue
+		}
+		if path != "" {
+			name = path + "." + name
+		}
+		c.values(name, old.Field(i).Interface(), next.Field(i).Interface())
+	}
+}
+
+// values compares the two values of one field.
+func (c *comparison) values(name string, old, next any) {
+	switch before := old.(type) {
+	case Secret:
+		if !before.Equal(next.(Secret)) {
+			c.add(name, before.String(), next.(Secret).String())
+		}
+	case GARP:
+		c.structs(name, reflect.ValueOf(old), reflect.ValueOf(next))
+	case *Auth:
+		c.auth(name, before, next.(*Auth))
+	case Environment:
+		c.environments(name, before, next.(Environment))
+	case []*RealServer:
+		compareKeyed(c, name, before, next.([]*RealServer), func(rs *RealServer) string { return rs.Address.String() }, c.realServers)
+	case []*Check:
+		compareKeyed(c, name, before, next.([]*Check), func(check *Check) string { return check.Name }, c.checks)
+	default:
+		if shownOld, shownNew := shown(old), shown(next); shownOld != shownNew {
+			c.add(name, shownOld, shownNew)
+		}
+	}
+}
+
+func (c *comparison) auth(name string, old, next *Auth) {
+	switch {
+	case old == nil && next == nil:
+	case old == nil:
+		c.add(name, "", present)
+	case next == nil:
+		c.add(name, present, "")
+	default:
+		c.structs(name, reflect.ValueOf(*old), reflect.ValueOf(*next))
+	}
+}
+
+func (c *comparison) environments(name string, old, next Environment) {
+	for _, variable := range slices.Sorted(maps.Keys(merged(old, next))) {
+		before, had := old[variable]
+		after, has := next[variable]
+		if had && has && before == after {
+			continue
+		}
+		c.add(join(name, variable), mark(had, redacted), mark(has, redacted))
+	}
+}
+
+func mark(is bool, word string) string {
+	if is {
+		return word
+	}
+	return ""
+}
+
+func merged[V any](a, b map[string]V) map[string]V {
+	all := maps.Clone(a)
+	if all == nil {
+		all = make(map[string]V, len(b))
+	}
+	maps.Copy(all, b)
+	return all
+}
+
+// compareKeyed compares lists whose elements have a key of their own: their
+// order says nothing.
+func compareKeyed[T any](c *comparison, name string, old, next []*T, key func(*T) string, compare func(string, *T, *T)) {
+	before := make(map[string]*T, len(old))
+	for _, element := range old {
+		before[key(element)] = element
+	}
+	after := make(map[string]bool, len(next))
+	for _, element := range next {
+		k := key(element)
+		after[k] = true
+		path := name + "[" + k + "]"
+		if was, ok := before[k]; ok {
+			compare(path, was, element)
+		} else {
+			c.add(path, "", present)
+		}
+	}
+	for _, element := range old {
+		if k := key(element); !after[k] {
+			c.add(name+"["+k+"]", present, "")
+		}
+	}
+}
+
+func (c *comparison) realServers(path string, old, next *RealServer) {
+	c.structs(path, reflect.ValueOf(*old), reflect.ValueOf(*next))
+}
+
+func (c *comparison) checks(path string, old, next *Check) {
+	if old.Equal(*next) {
+		return
+	}
+	c.structs(path, reflect.ValueOf(*old), reflect.ValueOf(*next))
+	if old.Plugin != next.Plugin {
+		c.add(path+".plugin", old.Plugin, next.Plugin)
+	}
+	c.settings(path, old, next)
+}
+
+// settings compares the settings of two checks key by key.
+func (c *comparison) settings(path string, old, next *Check) {
+	if bytes.Equal(old.Settings, next.Settings) {
+		return
+	}
+	before, after := decodedSettings(old), decodedSettings(next)
+	for _, key := range slices.Sorted(maps.Keys(merged(before, after))) {
+		if bytes.Equal(before[key], after[key]) {
+			continue
+		}
+		secret := slices.Contains(old.Sensitive, key) || slices.Contains(next.Sensitive, key)
+		c.add(path+"."+key, shownSetting(before[key], secret), shownSetting(after[key], secret))
+	}
+}
+
+func decodedSettings(check *Check) map[string]json.RawMessage {
+	var decoded map[string]json.RawMessage
+	if json.Unmarshal(check.Settings, &decoded) != nil {
+		return nil
+	}
+	return decoded
+}
+
+func shownSetting(raw json.RawMessage, secret bool) string {
+	if len(raw) > 0 && secret {
+		return redacted
+	}
+	return string(raw)
+}
+
+// shown writes a value for people; the empty text means absent.
+func shown(v any) string {
+	switch v := v.(type) {
+	case time.Duration:
+		return spell(v)
+	case netip.Addr:
+		return mark(v.IsValid(), v.String())
+	case netip.AddrPort:
+		return mark(v.IsValid(), v.String())
+	case []netip.Prefix:
+		words := make([]string, 0, len(v))
+		for _, p := range v {
+			words = append(words, p.String())
+		}
+		return strings.Join(words, ", ")
+	case []string:
+		return strings.Join(v, ", ")
+	case uint16:
+		return mark(v != 0, strconv.Itoa(int(v))) // connect_port: 0 is the server's own.
+	default:
+		return fmt.Sprint(v)
+	}
+}

@@ -1,0 +1,159 @@
+package config
+
+import "strconv"
+
+// hint is what is known about a key that halo does not take: that it belongs
+// to a part of halo that is not there yet, or that it is Keepalived's name for
+// something halo has.
+type hint struct {
+	// key is halo's key for the same thing, in the same table.
+	key string
+	// write is what to write when that is more than another name.
+	write string
+	// why says why halo has no such key.
+	why string
+	// planned keys are halo's, and later than this version.
+	planned bool
+}
+
+// problem fills in what is wrong with a key the hint is for.
+func (h hint) problem(p Problem) Problem {
+	p.Expected = ""
+	switch {
+	case h.planned:
+		p.Message = "is not supported yet by this version"
+	case h.why != "":
+		p.Message, p.Expected = "unknown key: "+h.why, "no such key"
+	case h.write != "":
+		p.Expected, p.Suggestion = "halo's way to write it", h.write
+	default:
+		p.Expected, p.Suggestion = "halo's name for it", strconv.Quote(h.key)
+	}
+	return p
+}
+
+const (
+	whyElected  = "there is no initial state, the election decides by priority"
+	whySafe     = "a server is admitted after rise good results unless the kernel serves it already"
+	whyNotified = "events are told by [notifier.NAME] tables, which this version does not support yet"
+)
+
+func rootHints() map[string]hint {
+	return map[string]hint{
+		"global_defs":          {key: "global"},
+		"vrrp_sync_group":      {planned: true},
+		"tracker":              {planned: true},
+		"vrrp_script":          {planned: true},
+		"notifier":             {planned: true},
+		"virtual_server_group": {planned: true},
+		"static_ipaddress":     {planned: true},
+		"static_routes":        {planned: true},
+		"static_rules":         {planned: true},
+	}
+}
+
+func globalHints() map[string]hint {
+	return map[string]hint{
+		"script_user":        {key: "plugin_user"},
+		"vrrp_version":       {write: "version = 2 in [vrrp_instance.NAME]"},
+		"vrrp_strict":        {why: "halo always follows the RFC, and opens and closes no firewall for it"},
+		"notification_email": {why: whyNotified},
+		"smtp_server":        {why: whyNotified},
+	}
+}
+
+func instanceHints() map[string]hint {
+	return map[string]hint{
+		"state":                      {why: whyElected},
+		"advert_int":                 {key: "advert_interval"},
+		"vrid":                       {key: "virtual_router_id"},
+		"vrrp_version":               {key: "version"},
+		"virtual_ipaddress":          {key: "addresses"},
+		"virtual_addresses":          {key: "addresses"},
+		"nopreempt":                  {write: "preempt = false"},
+		"mcast_src_ip":               {key: "source_address"},
+		"unicast_src_ip":             {key: "source_address"},
+		"auth_type":                  {write: `authentication = { type = "pass", password = "..." }`},
+		"auth_pass":                  {write: `authentication = { type = "pass", password = "..." }`},
+		"v3_checksum_as_v2":          {write: `checksum = "plain"`},
+		"garp_master_repeat":         {write: "garp = { repeat = 5 }"},
+		"garp_master_delay":          {write: `garp = { delay = "5s" }`},
+		"garp_master_refresh":        {write: `garp = { refresh = "60s" }`},
+		"garp_master_refresh_repeat": {write: "garp = { refresh_repeat = 1 }"},
+		"garp_lower_prio_repeat":     {write: "garp = { lower_priority_repeat = 5 }"},
+		"garp_lower_prio_delay":      {write: `garp = { lower_priority_delay = "5s" }`},
+		"excluded_addresses":         {planned: true},
+		"virtual_ipaddress_excluded": {planned: true},
+		"unicast_peers":              {planned: true},
+		"unicast_peer":               {planned: true},
+		"vmac":                       {planned: true},
+		"use_vmac":                   {planned: true},
+		"track":                      {planned: true},
+		"track_interfaces":           {planned: true},
+		"track_interface":            {planned: true},
+		"track_script":               {planned: true},
+		"routes":                     {planned: true},
+		"virtual_routes":             {planned: true},
+		"rules":                      {planned: true},
+		"virtual_rules":              {planned: true},
+		"accept":                     {planned: true},
+		"notify":                     {planned: true},
+		"notify_master":              {why: whyNotified},
+		"notify_backup":              {why: whyNotified},
+		"notify_fault":               {why: whyNotified},
+		"smtp_alert":                 {why: whyNotified},
+	}
+}
+
+func virtualServerHints() map[string]hint {
+	return map[string]hint{
+		"lb_algo":                 {key: "scheduler"},
+		"lvs_sched":               {key: "scheduler"},
+		"lb_kind":                 {key: "forward"},
+		"lvs_method":              {key: "forward"},
+		"persistence_timeout":     {key: "persistence"},
+		"inhibit_on_failure":      {write: `on_failure = "quiesce"`},
+		"delay_loop":              {write: `interval = "5s" in check`},
+		"alpha":                   {why: whySafe},
+		"addresses":               {planned: true},
+		"fwmark":                  {planned: true},
+		"family":                  {planned: true},
+		"ip_family":               {planned: true},
+		"hysteresis":              {planned: true},
+		"persistence_granularity": {planned: true},
+		"notify":                  {planned: true},
+		"quorum_up":               {why: whyNotified},
+		"quorum_down":             {why: whyNotified},
+	}
+}
+
+func realServerHints() map[string]hint {
+	return map[string]hint{
+		"lvs_method":         {key: "forward"},
+		"inhibit_on_failure": {write: `on_failure = "quiesce"`},
+		"delay_loop":         {write: `interval = "5s" in check`},
+		"uthreshold":         {planned: true},
+		"upper_threshold":    {planned: true},
+		"lthreshold":         {planned: true},
+		"lower_threshold":    {planned: true},
+		"notify_up":          {why: whyNotified},
+		"notify_down":        {why: whyNotified},
+	}
+}
+
+func checkHints() map[string]hint {
+	return map[string]hint{
+		"delay_loop":         {key: "interval"},
+		"connect_timeout":    {key: "timeout"},
+		"misc_timeout":       {key: "timeout"},
+		"retry":              {key: "fall"},
+		"nb_get_retry":       {key: "fall"},
+		"delay_before_retry": {key: "retry_interval"},
+		"connect_ip":         {key: "connect_address"},
+		"bindto":             {key: "bind"},
+		"misc_path":          {key: "command"},
+		"warmup":             {why: "first probes are spread over the interval by themselves"},
+		"alpha":              {why: whySafe},
+		"netns":              {planned: true},
+	}
+}

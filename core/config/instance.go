@@ -1,0 +1,192 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// instance reads one [vrrp_instance.NAME].
+func (r *reader) instance(t *table) *Instance {
+	defer t.done()
+	in := &Instance{
+		Name:      t.name,
+		Interface: ask(t, "interface", interfaceNames()).required(),
+		VRID:      ask(t, "virtual_router_id", integers[uint8]{1, 255}).required(),
+		Version:   ask(t, "version", integers[uint8]{2, 3}).or(3),
+		Priority:  ask(t, "priority", integers[uint8]{1, 255}).or(100),
+		Preempt:   ask(t, "preempt", flag{}).or(true),
+		// The upper bound is Keepalived's.
+		PreemptDelay: ask(t, "preempt_delay", durations{high: 1000 * time.Second}).or(0),
+		// RFC 9568 §5.2.5: the count of addresses is one octet, and not 0.
+		Addresses:     ask(t, "addresses", lists[netip.Prefix]{prefixes{}, 1, 255, "addresses"}).required(),
+		SourceAddress: ask(t, "source_address", addresses{"192.0.2.2"}).optional(),
+		Checksum:      ask(t, "checksum", words{allowed: []string{"pseudo-header", "plain"}}).or("pseudo-header"),
+	}
+	in.Interval = ask(t, "advert_interval", t.intervals(in.Version)).or(time.Second)
+	in.GARP = r.garp(t.child("garp", nil))
+	in.Auth = r.auth(t)
+	t.versionRules(in)
+	t.preemptRules(in)
+	t.addressRules(in)
+	return in
+}
+
+// intervals is the form of advert_interval, which depends on the version.
+func (t *table) intervals(version uint8) durations {
+	switch {
+	case !t.fine("version"):
+		return durations{low: 10 * time.Millisecond, high: 255 * time.Second}
+	case version == 2:
+		// RFC 3768 §5.3.7: one octet of whole seconds.
+		return durations{low: time.Second, high: 255 * time.Second, step: time.Second, note: " (version 3 takes shorter steps)"}
+	}
+	// RFC 9568 §5.2.7: twelve bits of centiseconds, and not 0.
+	return durations{low: 10 * time.Millisecond, high: 40950 * time.Millisecond, step: 10 * time.Millisecond}
+}
+
+// garp reads [vrrp_instance.NAME.garp].
+func (r *reader) garp(t *table) GARP {
+	defer t.done()
+	repeat := integers[int]{1, 100}
+	delay := durations{high: time.Hour}
+	g := GARP{
+		Repeat:        ask(t, "repeat", repeat).or(5),
+		Delay:         ask(t, "delay", delay).or(5 * time.Second),
+		Refresh:       ask(t, "refresh", durations{high: day}).or(0),
+		RefreshRepeat: ask(t, "refresh_repeat", repeat).or(1),
+	}
+	g.LowerPriorityRepeat = ask(t, "lower_priority_repeat", integers[int]{0, 100}).or(g.Repeat)
+	g.LowerPriorityDelay = ask(t, "lower_priority_delay", delay).or(g.Delay)
+	if g.Refresh > 0 && g.Refresh < time.Second && t.fine("refresh") {
+		t.wrong("refresh", quoted(spell(g.Refresh))+" would flood the network", `"0s" for off, or at least "1s"`, "")
+	}
+	return g
+}
+
+// auth reads [vrrp_instance.NAME.authentication].
+func (r *reader) auth(parent *table) *Auth {
+	t := parent.table("authentication", nil)
+	if t == nil {
+		return nil
+	}
+	defer t.done()
+	return &Auth{
+		Type:     ask(t, "type", words{allowed: []string{"pass"}}).or("pass"),
+		Password: NewSecret(askSecret(t, "password", passwords()).required()),
+	}
+}
+
+// versionRules judges what only one version of the protocol has.
+func (t *table) versionRules(in *Instance) {
+	if !t.fine("version") {
+		return
+	}
+	if in.Auth != nil && in.Version != 2 {
+		// RFC 9568 §9: authentication was removed; it protected nothing.
+		t.wrong("authentication", "version 3 of VRRP has no authentication", "no authentication, or version = 2", "")
+	}
+	if in.Version == 2 && t.written("checksum") && t.fine("checksum") {
+		t.wrong("checksum", "version 2 of VRRP has one form of checksum", "no checksum, or version = 3", "")
+	}
+}
+
+// preemptRules judges preempt and preempt_delay.
+func (t *table) preemptRules(in *Instance) {
+	if !t.fine("priority", "preempt", "preempt_delay") {
+		return
+	}
+	switch owner := in.Priority == 255; {
+	case owner && !in.Preempt:
+		// RFC 9568 §6.1, Preempt_Mode: the owner preempts whatever it says.
+		t.wrong("preempt", "priority 255 is the address owner, which always preempts", "preempt = true, or a priority from 1 to 254", "")
+	case owner && in.PreemptDelay > 0:
+		t.wrong("preempt_delay", "priority 255 is the address owner, which preempts at once", "no preempt_delay, or a priority from 1 to 254", "")
+	case !in.Preempt && in.PreemptDelay > 0:
+		t.odd("preempt_delay", "has no effect with preempt = false", "no preempt_delay, or preempt = true")
+	}
+}
+
+// addressRules judges addresses against each other and against the source.
+func (t *table) addressRules(in *Instance) {
+	if !t.fine("addresses") {
+		return
+	}
+	lines := map[netip.Addr]int{}
+	for i, item := range t.addressNodes() {
+		address := in.Addresses[i].Addr()
+		if line, twice := lines[address]; twice {
+			t.reader.report(SeverityError, item.start, Problem{
+				Key:      index(join(t.path, "addresses"), i),
+				Message:  fmt.Sprintf("%s is in the list already, on line %d, with another prefix length", address, line),
+				Expected: "each of the addresses once",
+			})
+			t.bad = append(t.bad, "addresses")
+			continue
+		}
+		lines[address] = t.reader.source.line(item.start)
+		// An advertisement from an address that moves would move with it.
+		if in.SourceAddress == address && in.Priority != 255 && t.fine("source_address", "priority") {
+			t.wrong("source_address", quoted(address.String())+" is one of the addresses of this instance", "an address that stays on this machine", "")
+		}
+	}
+}
+
+// addressNodes returns the elements of addresses in the file.
+func (t *table) addressNodes() []*node {
+	if n := t.node.entries["addresses"]; n != nil {
+		return n.items
+	}
+	return nil
+}
+
+// routerSet finds instances that would get in each other's way.
+type routerSet struct {
+	routers   map[router]*table
+	addresses map[netip.Addr]place
+}
+
+// router is what must be unique on a network (RFC 9568 §5.2.3).
+type router struct {
+	iface string
+	vrid  uint8
+	ipv6  bool
+}
+
+// place is where an address was seen first.
+type place struct {
+	path   string
+	offset int
+}
+
+// add compares an instance with those before it.
+func (s *routerSet) add(t *table, in *Instance) {
+	if s.routers == nil {
+		s.routers, s.addresses = map[router]*table{}, map[netip.Addr]place{}
+	}
+	if t.fine("interface", "virtual_router_id", "addresses") {
+		key := router{in.Interface, in.VRID, in.Addresses[0].Addr().Is6()}
+		if first, taken := s.routers[key]; taken {
+			t.wrong("virtual_router_id",
+				fmt.Sprintf("%d on %s is taken by %s on line %d", in.VRID, in.Interface, first.path, t.reader.source.line(first.at("virtual_router_id"))),
+				"each virtual_router_id once on an interface", "")
+		} else {
+			s.routers[key] = t
+		}
+	}
+	if !t.fine("addresses") {
+		return
+	}
+	for i, item := range t.addressNodes() {
+		address := in.Addresses[i].Addr()
+		if first, taken := s.addresses[address]; taken {
+			t.reader.report(SeverityError, item.start, Problem{
+				Key:      index(join(t.path, "addresses"), i),
+				Message:  fmt.Sprintf("%s is an address of %s, on line %d", address, first.path, t.reader.source.line(first.offset)),
+				Expected: "each address in one instance",
+			})
+			continue
+		}
+		s.addresses[address] = place{t.path, item.start}
+	}
+}
