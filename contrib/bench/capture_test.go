@@ -1,0 +1,151 @@
+package bench
+
+import (
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/halo-ha/halo/core/kernel/kerneltest/lab"
+)
+
+// advert is one advertisement as the wire saw it, with the kernel's time.
+type advert struct {
+	at       time.Time
+	source   netip.Addr
+	priority uint8
+}
+
+// capture reads the advertisements that cross a switch.
+type capture struct {
+	adverts chan advert
+}
+
+// newCapture listens on the switch's own interface until the test ends.
+func newCapture(t *testing.T, n *lab.Network) *capture {
+	t.Helper()
+	var file *os.File
+	err := n.Do(func() error {
+		const protocol = unix.ETH_P_IP>>8 | unix.ETH_P_IP<<8&0xff00
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
+		if err != nil {
+			return err
+		}
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
+			return err
+		}
+		file = os.NewFile(uintptr(fd), "capture")
+		return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: protocol, Ifindex: n.Index("switch")})
+	})
+	if err != nil {
+		t.Fatalf("capture on the switch: %v", err)
+	}
+	t.Cleanup(func() { _ = file.Close() })
+	c := &capture{adverts: make(chan advert, 4096)}
+	conn, err := file.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		buf, oob := make([]byte, 2048), make([]byte, 128)
+		for {
+			var size, oobSize int
+			var readErr error
+			if err := conn.Read(func(fd uintptr) bool {
+				size, oobSize, _, _, readErr = unix.Recvmsg(int(fd), buf, oob, 0)
+				return readErr != unix.EAGAIN //nolint:errorlint // a bare errno
+			}); err != nil || readErr != nil {
+				close(c.adverts)
+				return
+			}
+			if a, ok := decode(buf[:size]); ok {
+				a.at = stamp(oob[:oobSize])
+				c.adverts <- a
+			}
+		}
+	}()
+	return c
+}
+
+// decode finds an advertisement in an IPv4 packet. It is deliberately not
+// halo's own decoder.
+func decode(p []byte) (advert, bool) {
+	if len(p) < 20 || p[0]>>4 != 4 || p[9] != 112 {
+		return advert{}, false
+	}
+	header := int(p[0]&0xf) * 4
+	if len(p) < header+8 || p[header]&0xf != 1 {
+		return advert{}, false
+	}
+	return advert{source: netip.AddrFrom4([4]byte(p[12:16])), priority: p[header+2]}, true
+}
+
+func stamp(oob []byte) time.Time {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return time.Time{}
+	}
+	for _, m := range messages {
+		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_TIMESTAMPNS {
+			ts := (*unix.Timespec)(unsafe.Pointer(&m.Data[0]))
+			return time.Unix(ts.Unix())
+		}
+	}
+	return time.Time{}
+}
+
+// drain forgets what was captured so far.
+func (c *capture) drain() {
+	for {
+		select {
+		case <-c.adverts:
+		default:
+			return
+		}
+	}
+}
+
+// takeover reads adverts until one comes from successor and returns the last
+// one of predecessor before it, and it.
+func (c *capture) takeover(t *testing.T, predecessor, successor netip.Addr) (last, first advert) {
+	t.Helper()
+	timeout := time.After(time.Minute)
+	for {
+		select {
+		case a := <-c.adverts:
+			switch a.source {
+			case predecessor:
+				last = a
+			case successor:
+				if last.at.IsZero() {
+					continue // from before the event
+				}
+				return last, a
+			}
+		case <-timeout:
+			t.Fatal("no takeover within a minute")
+		}
+	}
+}
+
+// waitSole waits until only source has advertised for a while.
+func (c *capture) waitSole(t *testing.T, source netip.Addr, quiet time.Duration) {
+	t.Helper()
+	timeout := time.After(time.Minute)
+	since := time.Now()
+	for time.Since(since) < quiet {
+		select {
+		case a := <-c.adverts:
+			if a.source != source || a.priority == 0 {
+				since = time.Now()
+			}
+		case <-time.After(quiet):
+			since = time.Now() // silence is not what we wait for
+		case <-timeout:
+			t.Fatalf("%s is not alone on the wire within a minute", source)
+		}
+	}
+}

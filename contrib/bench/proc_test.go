@@ -1,0 +1,74 @@
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// cpu is the processor time a process has used, user and system.
+func cpu(t *testing.T, pid int) time.Duration {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Fields are counted from behind the command, which may hold blanks.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	var ticks int64
+	for _, f := range fields[11:13] {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ticks += n
+	}
+	const hertz = 100 // USER_HZ on every Linux of today
+	return time.Duration(ticks) * time.Second / hertz
+}
+
+// memory is what smaps_rollup says of a process, in kB.
+type memory struct{ pss, private int }
+
+func memoryOf(t *testing.T, pid int) memory {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m memory
+	for scanner := bufio.NewScanner(bytes.NewReader(text)); scanner.Scan(); {
+		key, value, _ := strings.Cut(scanner.Text(), ":")
+		n, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
+		switch key {
+		case "Pss":
+			m.pss = n
+		case "Private_Clean", "Private_Dirty":
+			m.private += n
+		}
+	}
+	return m
+}
+
+// children lists the processes whose parent is pid.
+func children(t *testing.T, pid int) []int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []int
+	for f := range strings.FieldsSeq(string(text)) {
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, n)
+	}
+	return list
+}

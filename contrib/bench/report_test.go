@@ -1,0 +1,58 @@
+package bench
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	measure   = flag.Bool("measure", false, "measure; without it every benchmark is skipped")
+	takeovers = flag.Int("takeovers", 10, "takeovers per cell (crash and stop each)")
+	seconds   = flag.Int("seconds", 20, "length of a steady-state measurement")
+)
+
+// begin skips unless measuring was asked for.
+func begin(t *testing.T) {
+	t.Helper()
+	if !*measure {
+		t.Skip("measures only with -measure (make bench)")
+	}
+}
+
+// say prints a line of the report at once, whatever the verbosity of go test.
+func say(format string, args ...any) { fmt.Fprintf(os.Stdout, format+"\n", args...) }
+
+// sample is a series of durations.
+type sample []time.Duration
+
+func (s sample) median() time.Duration {
+	sorted := slices.Sorted(slices.Values(s))
+	return sorted[len(sorted)/2]
+}
+
+func (s sample) String() string {
+	if len(s) == 0 {
+		return "no value"
+	}
+	return fmt.Sprintf("%s (%s-%s)", milliseconds(s.median()), milliseconds(slices.Min(s)), milliseconds(slices.Max(s)))
+}
+
+func milliseconds(d time.Duration) string {
+	return fmt.Sprintf("%.2f ms", float64(d)/float64(time.Millisecond))
+}
+
+// ratio compares medians; a verdict is printed, never asserted: a benchmark on
+// a shared machine informs.
+func ratio(ours, theirs float64) string {
+	if theirs == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", ours/theirs)
+}
+
+func heading(text string) { say("\n%s\n%s", text, strings.Repeat("-", len(text))) }
