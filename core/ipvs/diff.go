@@ -80,7 +80,7 @@ func diffDestinations(ops []Op, actual []Destination, w *Service) []Op {
 	for p := adding; p <= deleting; p++ {
 		i, j := 0, 0
 		for i < len(actual) || j < len(w.Destinations) {
-			c := 0
+			var c int
 			switch {
 			case i == len(actual):
 				c = 1

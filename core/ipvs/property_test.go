@@ -28,7 +28,7 @@ func drawKey(t *rapid.T) ipvs.ServiceKey {
 
 func drawTable(t *rapid.T) ipvs.Table {
 	services := rapid.SliceOfNDistinct(rapid.Custom(drawKey), 0, 6, rapid.ID[ipvs.ServiceKey]).Draw(t, "services")
-	var table ipvs.Table
+	table := make(ipvs.Table, 0, len(services))
 	for _, k := range services {
 		s := ipvs.Service{
 			Key:       k,
@@ -135,7 +135,7 @@ func TestServiceKeyText(t *testing.T) {
 }
 
 func TestNoAllocationWhenEqual(t *testing.T) {
-	var table ipvs.Table
+	table := make(ipvs.Table, 0, 50)
 	for i := range 50 {
 		s := ipvs.Service{Key: ipvs.AddressKey(ipvs.TCP, netip.MustParseAddrPort(fmt.Sprintf("192.0.2.%d:80", i))), Scheduler: "wrr"}
 		for j := range 10 {
@@ -156,7 +156,7 @@ func TestNoAllocationWhenEqual(t *testing.T) {
 }
 
 func BenchmarkDiffEqual(b *testing.B) {
-	var table ipvs.Table
+	table := make(ipvs.Table, 0, 1000)
 	for i := range 1000 {
 		a := netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})
 		s := ipvs.Service{Key: ipvs.AddressKey(ipvs.TCP, netip.AddrPortFrom(a, 80)), Scheduler: "wrr"}
