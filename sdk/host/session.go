@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -41,7 +42,7 @@ type Session struct {
 	stream      grpc.BidiStreamingClient[pb.SessionRequest, pb.SessionResponse]
 	ctx         context.Context //nolint:containedctx // The stream's own, to tell why it ended.
 	cancel      context.CancelCauseFunc
-	incarnation uint64 // set by Begin, read by Recv after the first answer
+	incarnation atomic.Uint64 // set by Begin
 
 	window            time.Time // start of the second that is being counted
 	messages, results int
@@ -64,7 +65,7 @@ func (c *Client) Session(ctx context.Context) (*Session, error) {
 // Begin names the incarnation: a number that the host gives every process it
 // starts, and that every answer repeats.
 func (s *Session) Begin(incarnation uint64) error {
-	s.incarnation = incarnation
+	s.incarnation.Store(incarnation)
 	return s.send("begin", &pb.SessionRequest{Message: &pb.SessionRequest_Begin{Begin: &pb.Begin{Incarnation: incarnation}}})
 }
 
@@ -129,7 +130,7 @@ func (s *Session) Recv() (Message, error) {
 			s.cancel(ErrFlood)
 			return nil, fmt.Errorf("session receive: %w", ErrFlood)
 		}
-		if response.GetIncarnation() != s.incarnation {
+		if response.GetIncarnation() != s.incarnation.Load() {
 			continue
 		}
 		if message := convert.FromResponse(response); message != nil {
