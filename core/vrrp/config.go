@@ -1,0 +1,106 @@
+package vrrp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/halo-ha/halo/core/vrrp/wire"
+)
+
+// Config is what an operator decides about one virtual router. The Router keeps
+// its own copy.
+type Config struct {
+	Version wire.Version
+	// VRID is 1 to 255 and must be the same on all routers of the group.
+	VRID uint8
+	// Priority is 1 to 255; 255 says that the virtual addresses are this
+	// router's own.
+	Priority uint8
+	// Interval is the Advertisement_Interval (RFC 9568 §6.1): whole seconds in
+	// version 2, whole centiseconds in version 3.
+	Interval time.Duration
+	// Preempt is the Preempt_Mode: whether to take over from an active router
+	// of lower priority. An owner always does.
+	Preempt bool
+	// PreemptDelay is how long a router of lower priority is left in peace,
+	// counted from the first of its advertisements. It never delays taking
+	// over from a silent network. Zero is off.
+	PreemptDelay time.Duration
+	// Addresses are advertised as they stand, in this order.
+	Addresses []netip.Addr
+	// Source is the address to advertise from; invalid means the interface's
+	// first address that is not virtual. The Router is told the outcome by
+	// InterfaceChanged; the speaker reads this.
+	Source netip.Addr
+	// Checksum is the form that version 3 sends. Both are accepted.
+	Checksum wire.ChecksumForm
+	// Auth is for version 2.
+	Auth         wire.Auth
+	Announcement Announcement
+}
+
+// Announcement is when an active router tells the neighbours where the addresses
+// are (RFC 9568 §8.1.2 asks for one gratuitous ARP each; networks lose some).
+type Announcement struct {
+	// Repeat is how many packets per address make a burst, in the first burst
+	// on becoming active and in the second.
+	Repeat int
+	// Delay is from the first to the second burst; zero means no second one.
+	Delay time.Duration
+	// Refresh is the period of announcements while active; zero is off.
+	Refresh time.Duration
+	// RefreshRepeat is the size of those.
+	RefreshRepeat int
+	// LowerPriorityRepeat is the size of the bursts after another active
+	// router of lower priority was heard, or after a stall.
+	LowerPriorityRepeat int
+	// LowerPriorityDelay is from the first to the second of those bursts;
+	// zero means no second one.
+	LowerPriorityDelay time.Duration
+}
+
+// Validate says whether a Router can work with the configuration.
+func (c *Config) Validate() error {
+	a := wire.Advertisement{
+		Version: c.Version, VRID: c.VRID, Priority: c.Priority,
+		Interval: c.Interval, Addresses: c.Addresses, Auth: c.Auth,
+	}
+	if err := a.Validate(); err != nil {
+		return err
+	}
+	switch {
+	case c.Priority == wire.PriorityRelease:
+		return errors.New("priority 0 is reserved for giving up")
+	case c.PreemptDelay < 0:
+		return fmt.Errorf("preempt delay %v is negative", c.PreemptDelay)
+	case c.Source.IsValid() && !c.Source.Is4():
+		return fmt.Errorf("source address %v is not an IPv4 address", c.Source)
+	}
+	return nil
+}
+
+// Equal says whether two configurations are the same, the order of the
+// addresses included: it is what goes on the wire.
+func (c *Config) Equal(other *Config) bool {
+	a, b := *c, *other
+	same := slices.Equal(a.Addresses, b.Addresses)
+	return same && a.Version == b.Version && a.VRID == b.VRID && a.Priority == b.Priority &&
+		a.Interval == b.Interval && a.Preempt == b.Preempt && a.PreemptDelay == b.PreemptDelay &&
+		a.Source == b.Source && a.Checksum == b.Checksum && a.Auth == b.Auth &&
+		a.Announcement == b.Announcement
+}
+
+// Expect is what the receive checks compare advertisements with.
+func (c *Config) Expect() wire.Expect {
+	return wire.Expect{
+		Version: c.Version, Interval: c.Interval, Auth: c.Auth, Checksum: c.Checksum,
+		Addresses: c.Addresses, Group: wire.GroupIPv4(),
+	}
+}
+
+// owner says whether the virtual addresses are this router's own
+// (RFC 9568 §5.2.4).
+func (c *Config) owner() bool { return c.Priority == wire.PriorityOwner }

@@ -1,0 +1,73 @@
+package vrrp
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/halo-ha/halo/core/vrrp/wire"
+)
+
+// Event is something that happened to a router.
+//
+//sumtype:decl
+type Event interface{ event() }
+
+// InterfaceChanged tells what is true of the interface. The first one
+// starts the router (the Startup event of RFC 9568 §6.4.1).
+type InterfaceChanged struct {
+	// Exists says that there is an interface of the configured name.
+	Exists bool
+	// Up says that it is up and has carrier.
+	Up bool
+	// Source is the address to advertise from, invalid if there is none.
+	Source netip.Addr
+}
+
+// AdvertReceived is an advertisement that passed every receive check. It is
+// handed over by pointer and not kept, so that the caller can use its memory
+// again.
+type AdvertReceived struct {
+	Advertisement wire.Advertisement
+	Source        netip.Addr
+	Findings      wire.Findings
+}
+
+// AdvertRejected is an advertisement for this router that failed a receive
+// check. The Router changes nothing because of it, but tells once what differs.
+// Handed over by pointer and not kept.
+type AdvertRejected struct {
+	Drop          wire.DropReason
+	Advertisement wire.Advertisement
+	Source        netip.Addr
+}
+
+// DeadlineReached is sent when the time Deadline told has come.
+type DeadlineReached struct{}
+
+// Reconfigured carries a configuration for the same virtual router. State and
+// timers are kept as far as it leaves them meaningful.
+type Reconfigured struct{ Config Config }
+
+// FaultRaised adds a cause to those that keep the router from taking part.
+type FaultRaised struct {
+	Cause FaultCause
+	// For is after what time the cause goes away by itself; zero means when
+	// FaultCleared says so.
+	For time.Duration
+}
+
+// FaultCleared removes a cause.
+type FaultCleared struct{ Cause FaultCause }
+
+// Stopped ends the router (the Shutdown event of RFC 9568 §6.4.2 and §6.4.3).
+// It answers no event after it.
+type Stopped struct{}
+
+func (InterfaceChanged) event() {}
+func (*AdvertReceived) event()  {}
+func (*AdvertRejected) event()  {}
+func (DeadlineReached) event()  {}
+func (Reconfigured) event()     {}
+func (FaultRaised) event()      {}
+func (FaultCleared) event()     {}
+func (Stopped) event()          {}

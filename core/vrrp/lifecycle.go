@@ -1,0 +1,105 @@
+package vrrp
+
+import (
+	"slices"
+	"time"
+
+	"github.com/halo-ha/halo/core/vrrp/wire"
+)
+
+// interfaceChanged turns what is true of the interface into causes of fault.
+func (r *Router) interfaceChanged(now time.Time, e InterfaceChanged, actions []Action) []Action {
+	usable := e.Exists && e.Source.IsValid()
+	if usable {
+		r.source = e.Source
+	}
+	r.faults.set(FaultInterfaceMissing, !e.Exists)
+	r.faults.set(FaultLinkDown, e.Exists && !e.Up)
+	r.faults.set(FaultNoSourceAddress, e.Exists && !usable)
+	if r.state == Initialize && r.faults.causes == 0 {
+		return r.startup(now, ReasonStartup, actions)
+	}
+	return r.faultOrHeal(now, actions)
+}
+
+// reviewFaults acts on a changed set of causes. In Initialize nothing is known
+// of the interface yet, so causes only gather.
+func (r *Router) reviewFaults(now time.Time, actions []Action) []Action {
+	if r.state == Initialize {
+		return actions
+	}
+	return r.faultOrHeal(now, actions)
+}
+
+func (r *Router) faultOrHeal(now time.Time, actions []Action) []Action {
+	switch {
+	case r.faults.causes == 0 && r.state == Fault:
+		return r.startup(now, ReasonHealed, actions)
+	case r.faults.causes == 0:
+		return actions
+	case r.state == Fault:
+		// The set may have another gravest cause; the state is the same.
+		r.reason = r.faults.causes.reason()
+		return actions
+	}
+	return r.leave(now, Fault, r.faults.causes.reason(), actions)
+}
+
+// startup is the Startup event (RFC 9568 §6.4.1, RFC 3768 §6.4.1), at first and
+// whenever a fault has healed.
+func (r *Router) startup(now time.Time, reason Reason, actions []Action) []Action {
+	r.priority, r.owners = r.config.Priority, ownersState{}
+	if r.config.owner() {
+		return r.becomeActive(now, ReasonOwner, actions)
+	}
+	r.backup = backupState{interval: r.config.Interval}
+	r.restartDown(now)
+	actions = append(actions, ReleaseAddresses{})
+	return r.enter(now, Backup, reason, actions)
+}
+
+// leave takes the router out of the election: RFC 9568 §6.4.3, Shutdown. Peers
+// hear priority 0 before the addresses go, and need not wait for silence.
+func (r *Router) leave(now time.Time, to State, reason Reason, actions []Action) []Action {
+	if r.state == Active {
+		actions = r.send(wire.PriorityRelease, actions)
+	}
+	r.active, r.announce, r.backup = activeState{}, announceState{}, backupState{}
+	r.clearActiveMismatches()
+	actions = append(actions, ReleaseAddresses{})
+	return r.enter(now, to, reason, actions)
+}
+
+func (r *Router) stop(now time.Time, actions []Action) []Action {
+	r.faults = faultState{}
+	actions = r.leave(now, Initialize, ReasonStopped, actions)
+	r.stopped = true
+	return actions
+}
+
+// reconfigured keeps the state. An unchanged configuration changes nothing at
+// all.
+func (r *Router) reconfigured(now time.Time, config Config, actions []Action) []Action {
+	old := r.config
+	if config.Equal(&old) {
+		return actions
+	}
+	config.Addresses = slices.Clone(config.Addresses)
+	r.config = config
+	r.mismatches = [mismatchKinds]mismatchState{}
+	if config.Priority != old.Priority {
+		r.priority, r.owners = config.Priority, ownersState{}
+	}
+	switch r.state {
+	case Initialize, Fault:
+	case Backup:
+		if config.owner() && !old.owner() {
+			// As at startup: an owner does not wait (RFC 9568 §6.4.1).
+			return r.becomeActive(now, ReasonOwner, actions)
+		}
+		r.retimeBackup(now, &old)
+	case Active:
+		actions = r.retimeActive(now, &old, actions)
+	}
+	return actions
+}

@@ -1,0 +1,167 @@
+package vrrp
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/halo-ha/halo/core/vrrp/wire"
+)
+
+// Router is one virtual router. Make it with New; it must not be copied. It is
+// not safe for concurrent use.
+type Router struct {
+	config Config
+	state  State
+	reason Reason
+	// since is when the state was entered.
+	since time.Time
+	// priority is the effective one: the configured one, unless an owner has
+	// stepped back.
+	priority uint8
+	// source is the address to advertise from: the last usable one, so that a
+	// router which loses it can still try to say goodbye.
+	source  netip.Addr
+	stopped bool
+
+	faults     faultState
+	backup     backupState
+	active     activeState
+	owners     ownersState
+	announce   announceState
+	mismatches [mismatchKinds]mismatchState
+	peer       Peer
+	// advert is the memory of SendAdvert.
+	advert SendAdvert
+}
+
+// Peer is the other router that was heard last.
+type Peer struct {
+	// Address is invalid if none was heard.
+	Address  netip.Addr
+	Priority uint8
+	Interval time.Duration
+	// Heard is when.
+	Heard time.Time
+}
+
+// New makes a router in Initialize. It waits for an InterfaceChanged. The
+// configuration must be valid.
+func New(config Config) *Router {
+	config.Addresses = slices.Clone(config.Addresses)
+	return &Router{config: config, priority: config.Priority}
+}
+
+// Handle takes one event that happened at now and appends to actions what has
+// to be done about it, in order.
+func (r *Router) Handle(now time.Time, event Event, actions []Action) []Action {
+	if r.stopped {
+		return actions
+	}
+	switch e := event.(type) {
+	case *AdvertReceived:
+		return r.received(now, e, actions)
+	case *AdvertRejected:
+		return r.rejected(now, e, actions)
+	case DeadlineReached:
+		return r.deadlineReached(now, actions)
+	case InterfaceChanged:
+		return r.interfaceChanged(now, e, actions)
+	case Reconfigured:
+		return r.reconfigured(now, e.Config, actions)
+	case FaultRaised:
+		r.faults.set(e.Cause, true)
+		r.faults.until[e.Cause] = after(now, e.For)
+		return r.reviewFaults(now, actions)
+	case FaultCleared:
+		r.faults.set(e.Cause, false)
+		return r.reviewFaults(now, actions)
+	case Stopped:
+		return r.stop(now, actions)
+	}
+	return actions
+}
+
+// Deadline is when Handle wants to see DeadlineReached next, if ever.
+func (r *Router) Deadline() (time.Time, bool) {
+	if r.stopped {
+		return time.Time{}, false
+	}
+	first := r.faults.deadline()
+	switch r.state {
+	case Initialize, Fault:
+	case Backup:
+		first = earliest(first, r.backup.down)
+	case Active:
+		first = earliest(first, r.active.advert)
+		first = earliest(first, r.announce.deadline())
+	}
+	return first, !first.IsZero()
+}
+
+// Expect is what the receive checks compare advertisements with. It shares the
+// Router's list of addresses.
+func (r *Router) Expect() wire.Expect { return r.config.Expect() }
+
+// State is the present state.
+func (r *Router) State() State { return r.state }
+
+// received is an advertisement that may be believed, in whatever state.
+func (r *Router) received(now time.Time, e *AdvertReceived, actions []Action) []Action {
+	a := &e.Advertisement
+	switch r.state {
+	case Initialize, Fault:
+		// RFC 9568 §6.4.1 knows no advertisement here.
+		return actions
+	case Backup:
+		actions = r.observe(now, e, actions)
+		actions = r.backupReceived(now, a, e.Source, actions)
+	case Active:
+		actions = r.observe(now, e, actions)
+		actions = r.activeReceived(now, a, e.Source, actions)
+	}
+	r.peer = Peer{Address: e.Source, Priority: a.Priority, Interval: a.Interval, Heard: now}
+	return actions
+}
+
+func (r *Router) deadlineReached(now time.Time, actions []Action) []Action {
+	if due(r.faults.deadline(), now) {
+		r.faults.expire(now)
+		actions = r.reviewFaults(now, actions)
+	}
+	switch r.state {
+	case Initialize, Fault:
+	case Backup:
+		actions = r.backupDeadline(now, actions)
+	case Active:
+		actions = r.activeDeadline(now, actions)
+	}
+	return actions
+}
+
+// enter makes the transition and reports it. What the state needs has been
+// set up before.
+func (r *Router) enter(now time.Time, to State, reason Reason, actions []Action) []Action {
+	change := StateChanged{From: r.state, To: to, Reason: reason, Priority: r.priority}
+	if reason.electoral() {
+		change.Peer = r.peer.Address
+	}
+	if to == Fault {
+		change.Faults = r.faults.causes
+	}
+	r.state, r.reason, r.since = to, reason, now
+	return append(actions, change)
+}
+
+// send advertises with the given priority.
+func (r *Router) send(priority uint8, actions []Action) []Action {
+	c := &r.config
+	r.advert = SendAdvert{
+		Advertisement: wire.Advertisement{
+			Version: c.Version, VRID: c.VRID, Priority: priority,
+			Interval: c.Interval, Addresses: c.Addresses, Auth: c.Auth,
+		},
+		Source: r.source, Destination: wire.GroupIPv4(), Checksum: c.Checksum,
+	}
+	return append(actions, &r.advert)
+}

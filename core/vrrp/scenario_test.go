@@ -1,0 +1,323 @@
+package vrrp_test
+
+import (
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/halo-ha/halo/core/vrrp"
+	"github.com/halo-ha/halo/core/vrrp/wire"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write the traces the scenarios produce into their files")
+
+// TestScenarios runs the scripts in testdata. A script is a list of blocks:
+// remarks, commands, a line "----", and the trace the commands must produce,
+// ended by an empty line. Commit a changed trace only if you can say why it changed.
+//
+//	router NAME SOURCE [key=value ...]   a router on the network
+//	up|down|missing|sourceless NAME      what is true of its interface
+//	run DURATION                         let time pass
+//	latency DURATION                     how long a packet travels from now on
+//	cut|join NAME                        take it off the network, or back
+//	freeze|thaw NAME                     stop its process, or let it go on
+//	advert NAME SOURCE [key=value ...]   it hears an advertisement made up here
+//	set NAME [key=value ...]             reconfigure it
+//	fault NAME CAUSE [DURATION]          raise a cause
+//	clear NAME CAUSE                     clear it
+//	stop NAME                            stop it
+//	status [NAME ...]                    print what it says of itself
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := play(t, string(text))
+			if *rewrite {
+				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(strings.Split(string(text), "\n"), strings.Split(got, "\n")); diff != "" {
+				t.Errorf("trace differs (-file +now), go test -rewrite accepts it:\n%s", diff)
+			}
+		})
+	}
+}
+
+// script is one scenario being played.
+type script struct {
+	*lan
+	out     strings.Builder
+	configs map[string]vrrp.Config
+	// last is the line printed most recently; what repeats it is counted.
+	last    string
+	repeats int
+	until   time.Duration
+}
+
+// line prints one line of a trace.
+func (s *script) line(format string, args ...any) {
+	text, at := fmt.Sprintf(format, args...), s.now.Sub(s.start).Truncate(time.Microsecond)
+	if text == s.last {
+		s.repeats++
+		s.until = at
+		return
+	}
+	s.settle()
+	s.last = text
+	fmt.Fprintf(&s.out, "%9s %s\n", at, text)
+}
+
+// settle prints how often the last line was repeated.
+func (s *script) settle() {
+	if s.repeats > 0 {
+		fmt.Fprintf(&s.out, "%9s ... the same, %d more\n", s.until, s.repeats)
+	}
+	s.last, s.repeats = "", 0
+}
+
+func play(t *testing.T, text string) string {
+	t.Helper()
+	s := &script{lan: newLAN(t), configs: map[string]vrrp.Config{}}
+	s.trace = s.line
+	var commands []string
+	flush := func() {
+		if len(commands) > 0 {
+			s.block(t, commands)
+			commands = nil
+		}
+	}
+	inTrace := false
+	for line := range strings.Lines(text + "\n") {
+		line = strings.TrimRight(line, "\n")
+		switch {
+		case line == "":
+			flush()
+			inTrace = false
+		case line == "----":
+			inTrace = true
+		case inTrace:
+			// The old trace.
+		case strings.HasPrefix(line, "#"):
+			s.out.WriteString(line + "\n")
+		default:
+			commands = append(commands, line)
+		}
+	}
+	return strings.TrimRight(s.out.String(), "\n") + "\n"
+}
+
+// block echoes commands, carries them out and closes with an empty line.
+func (s *script) block(t *testing.T, commands []string) {
+	t.Helper()
+	s.out.WriteString(strings.Join(commands, "\n") + "\n----\n")
+	before := s.out.Len()
+	for _, c := range commands {
+		s.command(t, strings.Fields(c))
+		s.checkHolds()
+	}
+	s.settle()
+	if s.out.Len() == before {
+		s.out.WriteString("    nothing\n")
+	}
+	s.out.WriteString("\n")
+}
+
+func (s *script) command(t *testing.T, words []string) {
+	t.Helper()
+	arg := func(i int) string {
+		if i >= len(words) {
+			t.Fatalf("%v: too few words", words)
+		}
+		return words[i]
+	}
+	switch verb := arg(0); verb {
+	case "router":
+		c := baseConfig()
+		apply(t, &c, words[3:])
+		s.configs[arg(1)] = c
+		s.add(arg(1), arg(2), c)
+		s.trace("%s is %v from %s", arg(1), summary(&c), arg(2))
+	case "up":
+		s.up(s.node(arg(1)))
+	case "down":
+		n := s.node(arg(1))
+		s.handle(n, vrrp.InterfaceChanged{Exists: true, Source: n.source})
+	case "missing":
+		s.handle(s.node(arg(1)), vrrp.InterfaceChanged{})
+	case "sourceless":
+		s.handle(s.node(arg(1)), vrrp.InterfaceChanged{Exists: true, Up: true})
+	case "run":
+		s.run(duration(t, arg(1)))
+	case "latency":
+		s.latency = duration(t, arg(1))
+	case "cut", "join":
+		s.node(arg(1)).cut = verb == "cut"
+	case "freeze":
+		s.node(arg(1)).frozen = true
+	case "thaw":
+		s.thaw(s.node(arg(1)))
+	case "advert":
+		s.advert(t, s.node(arg(1)), arg(2), words[3:])
+	case "set":
+		c := s.configs[arg(1)]
+		apply(t, &c, words[2:])
+		s.configs[arg(1)] = c
+		s.handle(s.node(arg(1)), vrrp.Reconfigured{Config: c})
+	case "fault":
+		e := vrrp.FaultRaised{Cause: cause(t, arg(2))}
+		if len(words) > 3 {
+			e.For = duration(t, arg(3))
+		}
+		s.handle(s.node(arg(1)), e)
+	case "clear":
+		s.handle(s.node(arg(1)), vrrp.FaultCleared{Cause: cause(t, arg(2))})
+	case "stop":
+		s.handle(s.node(arg(1)), vrrp.Stopped{})
+		s.node(arg(1)).stopped = true
+	case "status":
+		for _, n := range s.nodes {
+			if len(words) == 1 || slices.Contains(words[1:], n.name) {
+				s.status(n)
+			}
+		}
+	default:
+		t.Fatalf("unknown command %q", verb)
+	}
+}
+
+// advert makes up an advertisement; what is not said is as the node expects it.
+func (s *script) advert(t *testing.T, n *node, source string, words []string) {
+	t.Helper()
+	c := s.configs[n.name]
+	priority := uint8(0)
+	rest := words[:0:0]
+	for _, w := range words {
+		if v, ok := strings.CutPrefix(w, "priority="); ok {
+			p, err := strconv.ParseUint(v, 10, 8)
+			if err != nil {
+				t.Fatal(err)
+			}
+			priority = uint8(p)
+			continue
+		}
+		rest = append(rest, w)
+	}
+	apply(t, &c, rest)
+	a := wire.Advertisement{Version: c.Version, VRID: c.VRID, Priority: priority, Interval: c.Interval, Addresses: c.Addresses, Auth: c.Auth}
+	from := netip.MustParseAddr(source)
+	b, err := a.Append(nil, from, wire.GroupIPv4(), c.Checksum)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.deliver(packet{to: n, bytes: b, meta: wire.Meta{Source: from, Destination: wire.GroupIPv4(), TTL: wire.HopLimit}})
+}
+
+func (s *script) status(n *node) {
+	v := n.router.Snapshot()
+	line := fmt.Sprintf("%s %v (%v) for %v, priority %d", n.name, v.State, v.Reason, s.now.Sub(v.Since), v.Priority)
+	if v.EffectivePriority != v.Priority {
+		line += fmt.Sprintf(" (effective %d)", v.EffectivePriority)
+	}
+	if v.Faults != 0 {
+		line += ", faults " + v.Faults.String()
+	}
+	line += fmt.Sprintf(", interval %v skew %v down %v", v.ActiveAdverInterval, v.SkewTime, v.ActiveDownInterval)
+	if v.Peer.Address.IsValid() {
+		line += fmt.Sprintf(", peer %v priority %d", v.Peer.Address, v.Peer.Priority)
+	}
+	if at, ok := n.router.Deadline(); ok {
+		line += fmt.Sprintf(", next in %v", at.Sub(s.now))
+	}
+	for _, m := range v.Mismatches {
+		line += fmt.Sprintf(", mismatch %v", m.Kind)
+	}
+	s.trace("%s", line)
+}
+
+func summary(c *vrrp.Config) string {
+	return fmt.Sprintf("v%d priority %d interval %v", c.Version, c.Priority, c.Interval)
+}
+
+// apply reads key=value words into a configuration.
+func apply(t *testing.T, c *vrrp.Config, words []string) {
+	t.Helper()
+	for _, w := range words {
+		key, value, _ := strings.Cut(w, "=")
+		switch key {
+		case "version":
+			c.Version = wire.Version(value[0] - '0')
+		case "priority":
+			p, err := strconv.ParseUint(value, 10, 8)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Priority = uint8(p)
+		case "interval":
+			c.Interval = duration(t, value)
+		case "preempt":
+			c.Preempt = value == "true"
+		case "preempt_delay":
+			c.PreemptDelay = duration(t, value)
+		case "addresses":
+			c.Addresses = nil
+			for a := range strings.SplitSeq(value, ",") {
+				c.Addresses = append(c.Addresses, netip.MustParseAddr(a))
+			}
+		case "checksum":
+			c.Checksum = wire.PseudoHeader
+			if value == "plain" {
+				c.Checksum = wire.Plain
+			}
+		case "password":
+			p, err := wire.NewPassword(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Auth = wire.Auth{Type: wire.AuthPassword, Password: p}
+		case "refresh":
+			c.Announcement.Refresh = duration(t, value)
+		case "delay":
+			c.Announcement.Delay = duration(t, value)
+		default:
+			t.Fatalf("unknown key %q", key)
+		}
+	}
+}
+
+func duration(t *testing.T, s string) time.Duration {
+	t.Helper()
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func cause(t *testing.T, word string) vrrp.FaultCause {
+	t.Helper()
+	for c := vrrp.FaultInterfaceMissing; c <= vrrp.FaultAddressesLost; c++ {
+		if c.String() == word {
+			return c
+		}
+	}
+	t.Fatalf("no cause %q", word)
+	return 0
+}
