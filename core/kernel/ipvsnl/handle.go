@@ -1,0 +1,260 @@
+// Package ipvsnl reads and changes the kernel's IPVS table over generic netlink.
+//
+// It translates between core/ipvs and cloudflare/ipvs, and takes care of what
+// that library leaves to its callers: the empty table, the mask without which
+// the kernel refuses a service, the family id that dies with the kernel module,
+// and errors that do not say what they are about. It decides nothing, keeps
+// nothing about the table, loads no module and starts no goroutine.
+//
+// A Handle belongs to the network namespace of the thread that opened it, and
+// stays there whichever thread uses it later. core/balance uses one from its
+// goroutine through an interface of its own; core/daemon asks it at start
+// whether IPVS is there. Tests against a real kernel run in the test kernel.
+//
+// Read Handle first.
+package ipvsnl
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	lvs "github.com/cloudflare/ipvs"
+	"golang.org/x/sys/unix"
+
+	"github.com/halo-ha/halo/core/ipvs"
+)
+
+// Handle is access to one network namespace's IPVS table. It connects when it
+// is first used, and again after the module was unloaded and loaded, so that it
+// can be made on a machine that has no IPVS yet. Its methods may be called from
+// any goroutine; they run one at a time.
+type Handle struct {
+	mu     sync.Mutex
+	dial   func() (connection, error)
+	conn   connection // nil while there is none
+	home   *namespace
+	closed bool
+}
+
+// connection is what the Handle needs of cloudflare/ipvs.
+type connection interface {
+	lvs.Client
+	io.Closer
+}
+
+// Open returns a Handle for the calling thread's network namespace. It does not
+// ask yet whether there is IPVS: Version does.
+func Open() (*Handle, error) {
+	home, err := currentNamespace()
+	if err != nil {
+		return nil, fmt.Errorf("open IPVS: %w", err)
+	}
+	h := &Handle{home: home}
+	h.dial = func() (connection, error) {
+		var c connection
+		err := home.do(func() (err error) {
+			c, err = dial()
+			return err
+		})
+		return c, err
+	}
+	return h, nil
+}
+
+// dial connects in the calling thread's network namespace.
+func dial() (connection, error) {
+	client, err := lvs.New()
+	if err != nil {
+		return nil, err
+	}
+	c, ok := client.(connection)
+	if !ok {
+		return nil, errors.New("the IPVS client cannot be closed")
+	}
+	return c, nil
+}
+
+// Close ends the connection. The table stays as it is.
+func (h *Handle) Close() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil
+	}
+	h.closed = true
+	h.hangUp()
+	return h.home.close()
+}
+
+// Version returns the kernel's IPVS version, "1.2.1", or an error that says what
+// is missing and what to do about it.
+func (h *Handle) Version() (string, error) {
+	var info lvs.Info
+	err := h.call(func(c connection) (err error) {
+		info, err = c.Info()
+		return err
+	})
+	if err != nil {
+		return "", explain("read the IPVS version", err)
+	}
+	return fmt.Sprintf("%d.%d.%d", info.Version[0], info.Version[1], info.Version[2]), nil
+}
+
+// call runs f with a connection. A connection whose family id the kernel no
+// longer knows is replaced, and f runs once more.
+func (h *Handle) call(f func(connection) error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return os.ErrClosed
+	}
+	fresh := h.conn == nil
+	if fresh {
+		c, err := h.dial()
+		if err != nil {
+			return absent(err)
+		}
+		h.conn = c
+	}
+	err := guard(h.conn, f)
+	if fresh || !h.stale(err) {
+		return err
+	}
+	h.hangUp()
+	c, err := h.dial()
+	if err != nil {
+		return absent(err)
+	}
+	h.conn = c
+	return guard(h.conn, f)
+}
+
+// stale reports whether err may mean that the connection's family id is gone,
+// and is. Generic netlink answers ENOENT to a message for an unknown family,
+// and IPVS answers ENOENT to much else, so the question is asked again with a
+// command that cannot fail that way.
+func (h *Handle) stale(err error) bool {
+	if !errors.Is(err, unix.ENOENT) {
+		return false
+	}
+	return errors.Is(guard(h.conn, func(c connection) error {
+		_, err := c.Info()
+		return err
+	}), unix.ENOENT)
+}
+
+func (h *Handle) hangUp() {
+	if h.conn != nil {
+		_ = h.conn.Close() // Nothing is buffered, so nothing can be lost.
+		h.conn = nil
+	}
+}
+
+// guard turns a panic into an error: the library slices addresses out of the
+// kernel's messages without looking at their length.
+func guard(c connection, f func(connection) error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("message from the kernel cannot be read: %v", r)
+		}
+	}()
+	return f(c)
+}
+
+// Dump returns all services, sorted. The destinations are read of those that
+// interest (nil: all) says are of interest; the others come without.
+func (h *Handle) Dump(interest func(ipvs.ServiceKey) bool) (ipvs.Table, error) {
+	var services []lvs.ServiceExtended
+	err := h.call(func(c connection) (err error) {
+		services, err = c.Services()
+		return empty(err)
+	})
+	if err != nil {
+		return nil, explain("list IPVS services", err)
+	}
+	t := make(ipvs.Table, 0, len(services))
+	for i := range services {
+		t = append(t, fromService(&services[i].Service))
+	}
+	// The kernel walks its table in steps and remembers a position, not an
+	// entry: a change in between can make it report one twice.
+	t.Sort()
+	t = compact(t)
+	for i := range t {
+		if interest == nil || interest(t[i].Key) {
+			if err := h.readDestinations(&t[i]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return t, nil
+}
+
+// Read returns one service with its destinations, and false when there is none.
+func (h *Handle) Read(k ipvs.ServiceKey) (ipvs.Service, bool, error) {
+	var found lvs.ServiceExtended
+	err := h.call(func(c connection) (err error) {
+		found, err = c.Service(toService(&ipvs.Service{Key: k}))
+		return err
+	})
+	switch {
+	case errors.Is(err, unix.ESRCH):
+		return ipvs.Service{}, false, nil
+	case err != nil:
+		return ipvs.Service{}, false, explain("read service "+k.String(), err)
+	}
+	s := fromService(&found.Service)
+	if err := h.readDestinations(&s); err != nil {
+		return ipvs.Service{}, false, err
+	}
+	return s, true, nil
+}
+
+func (h *Handle) readDestinations(s *ipvs.Service) error {
+	var destinations []lvs.DestinationExtended
+	err := h.call(func(c connection) (err error) {
+		destinations, err = c.Destinations(toService(s))
+		return empty(err)
+	})
+	if err != nil {
+		return explain("list destinations of service "+s.Key.String(), err)
+	}
+	s.Destinations = make([]ipvs.Destination, 0, len(destinations))
+	for i := range destinations {
+		s.Destinations = append(s.Destinations, fromDestination(&destinations[i].Destination))
+	}
+	ipvs.SortDestinations(s.Destinations)
+	s.Destinations = compactDestinations(s.Destinations)
+	return nil
+}
+
+// Apply does one operation. errors.Is tells ipvs.ErrExists and ipvs.ErrNotFound,
+// after which the table is not what the caller thought, from everything else.
+func (h *Handle) Apply(op ipvs.Op) error {
+	s, d := toService(&op.Service), toDestination(&op.Destination)
+	err := h.call(func(c connection) error {
+		switch op.Verb {
+		case ipvs.AddService:
+			return c.CreateService(s)
+		case ipvs.EditService:
+			return c.UpdateService(s)
+		case ipvs.DeleteService:
+			return c.RemoveService(s)
+		case ipvs.AddDestination:
+			return c.CreateDestination(s, d)
+		case ipvs.EditDestination:
+			return c.UpdateDestination(s, d)
+		case ipvs.DeleteDestination:
+			return c.RemoveDestination(s, d)
+		default:
+			return errors.New("no such operation")
+		}
+	})
+	if err == nil {
+		return nil
+	}
+	return explainOp(&op, err)
+}
