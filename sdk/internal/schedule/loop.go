@@ -43,7 +43,8 @@ func (s *Scheduler) turn() time.Duration {
 			break
 		}
 		// The lock is not held while authors' code runs: a Starter may be done
-		// at once.
+		// at once. The process may stand still there as well as in its sleep.
+		s.wakeAt = now
 		s.mu.Unlock()
 		for i := range s.started {
 			s.begin(&s.started[i])
@@ -51,6 +52,7 @@ func (s *Scheduler) turn() time.Duration {
 		clear(s.started)
 		s.mu.Lock()
 		now = s.now()
+		stalled = s.measure(now)
 	}
 	if s.outbox.flushAt != 0 && now >= s.outbox.flushAt {
 		s.outbox.flushAt = 0

@@ -84,33 +84,37 @@ func (s *Scheduler) send(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-s.kick:
 		}
-		for s.take(&d) {
-			if err := s.deliver(&d); err != nil {
-				return err
-			}
+		s.take(&d)
+		if err := s.deliver(&d); err != nil {
+			return err
 		}
+		s.sent(&d)
 	}
 }
 
-// take gives back the memory of the delivery before and fills the next one. It
-// reports false when nothing waits.
-func (s *Scheduler) take(d *delivery) bool {
+// take empties the outbox. What comes in while it is sent waits for the next
+// kick, or every batch would be followed by a crumb.
+func (s *Scheduler) take(d *delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := &s.outbox
-	clear(d.batch)
-	o.spare, d.batch = d.batch[:0], nil
-	if o.sending = false; o.idle() {
-		d.batch = o.spare
-		s.tell()
-		return false
-	}
 	o.sending = true
 	d.generation, d.beat, d.batch = s.generation, o.beat, o.waiting
 	d.commits = append(d.commits[:0], o.commits...)
 	o.waiting, o.commits, o.beat, o.flushAt = o.spare, o.commits[:0], nil, 0
 	o.number++
-	return true
+}
+
+// sent gives the memory of the delivery back.
+func (s *Scheduler) sent(d *delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(d.batch)
+	s.outbox.spare, d.batch = d.batch[:0], nil
+	s.outbox.sending = false
+	if s.outbox.idle() {
+		s.tell()
+	}
 }
 
 func (s *Scheduler) deliver(d *delivery) error {
