@@ -156,6 +156,9 @@ func fillResult(to *pb.Result, from *session.ProbeResult) {
 		to.Weight = &weight
 	}
 	to.Metrics = to.Metrics[:0]
+	if len(from.Metrics) == 0 {
+		return // Even an empty iteration allocates.
+	}
 	for _, name := range slices.Sorted(maps.Keys(from.Metrics)) {
 		to.Metrics = append(to.Metrics, &pb.Metric{Name: name, Value: from.Metrics[name]})
 	}
