@@ -3,6 +3,7 @@
 
 GO        ?= go
 FUZZTIME  ?= 10s
+PACKAGES  ?= ./...
 TOOLS     := .tools
 
 # Pinned tools, installed outside go.mod: their dependencies are no business of
@@ -36,7 +37,7 @@ build: ## build bin/halo, bin/halo-plugins and the links in bin/plugins
 
 .PHONY: test
 test: build $(TOOLS)/halo-guest $(TOOLS)/gotestsum ## run every test there is; as root on Debian installs what they need
-	@GO='$(GO)' GUEST_PACKAGES='$(GUEST_PACKAGES)' .ci/test
+	@PACKAGES='$(PACKAGES)' GUEST_PACKAGES='$(GUEST_PACKAGES)' .ci/test
 
 .PHONY: demo
 demo: build $(TOOLS)/halo-guest ## show a failover and a failing web server, in under a minute
