@@ -88,24 +88,28 @@ func (h *Handle) Links() ([]Link, error) {
 	return links, nil
 }
 
-// Addresses lists the addresses of one link. A link that does not exist is an
-// error that wraps ENODEV.
-func (h *Handle) Addresses(link string) ([]netip.Prefix, error) {
+// Addresses lists the addresses of one link: all of them, and those among them
+// that carry halo's mark. A link that does not exist is an error that wraps
+// ENODEV. Kernels before 5.18 store no marks.
+func (h *Handle) Addresses(link string) (all, marked []netip.Prefix, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	index, err := h.s.linkIndex(link)
 	if err != nil {
-		return nil, fmt.Errorf("list addresses of %s: %w", link, err)
+		return nil, nil, fmt.Errorf("list addresses of %s: %w", link, err)
 	}
 	addresses, err := h.s.dumpAddresses(index)
 	if err != nil {
-		return nil, fmt.Errorf("list addresses of %s: %w", link, err)
+		return nil, nil, fmt.Errorf("list addresses of %s: %w", link, err)
 	}
-	prefixes := make([]netip.Prefix, len(addresses))
+	all = make([]netip.Prefix, len(addresses))
 	for i, a := range addresses {
-		prefixes[i] = a.Prefix
+		all[i] = a.Prefix
+		if a.Protocol == ProtocolHalo {
+			marked = append(marked, a.Prefix)
+		}
 	}
-	return prefixes, nil
+	return all, marked, nil
 }
 
 // AddAddresses adds addresses to a link: with the given prefix length, in

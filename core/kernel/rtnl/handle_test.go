@@ -64,9 +64,12 @@ func TestAddAndDeleteAddresses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := h.Addresses("eth0")
+	got, marked, err := h.Addresses("eth0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if slices.Contains(marked, netip.MustParsePrefix("192.0.2.1/24")) || (len(marked) != 0 && len(marked) != len(vips)) {
+		t.Errorf("marked %v, want the added ones alone, or none on a kernel without marks", marked)
 	}
 	for _, want := range append(prefixes("192.0.2.1/24"), vips...) {
 		if !slices.Contains(got, want) {
@@ -218,7 +221,7 @@ func TestErrorsNameWhatFailed(t *testing.T) {
 
 	t.Run("missing link", func(t *testing.T) {
 		for what, err := range map[string]error{
-			"list": func() error { _, err := h.Addresses("eth7"); return err }(),
+			"list": func() error { _, _, err := h.Addresses("eth7"); return err }(),
 			"add":  h.AddAddresses("eth7", vips),
 		} {
 			if !errors.Is(err, unix.ENODEV) || !strings.Contains(err.Error(), "eth7") {
@@ -231,7 +234,7 @@ func TestErrorsNameWhatFailed(t *testing.T) {
 	})
 	t.Run("impossible name", func(t *testing.T) {
 		for _, name := range []string{"", "a-name-longer-than-any-link"} {
-			if _, err := h.Addresses(name); !errors.Is(err, unix.ENODEV) {
+			if _, _, err := h.Addresses(name); !errors.Is(err, unix.ENODEV) {
 				t.Errorf("link %q: %v, want ENODEV", name, err)
 			}
 		}
