@@ -61,12 +61,12 @@ func (f integers[T]) suggestion(wrong any) string {
 	return strconv.FormatInt(number, 10)
 }
 
-// flag takes true or false.
-type flag struct{}
+// booleans takes true or false.
+type booleans struct{}
 
-func (flag) expected() string { return "true or false" }
+func (booleans) expected() string { return "true or false" }
 
-func (f flag) read(v value) (bool, bool) {
+func (f booleans) read(v value) (bool, bool) {
 	truth, ok := v.node.value.(bool)
 	if !ok {
 		v.wrongType(f.expected(), f.suggestion(v.node.value))
@@ -74,7 +74,7 @@ func (f flag) read(v value) (bool, bool) {
 	return truth, ok
 }
 
-func (flag) suggestion(wrong any) string {
+func (booleans) suggestion(wrong any) string {
 	switch strings.ToLower(fmt.Sprint(wrong)) {
 	case "yes", "on", "1", "true":
 		return "true"

@@ -15,7 +15,7 @@ func (r *reader) instance(t *table) *Instance {
 		VRID:      ask(t, "virtual_router_id", integers[uint8]{1, 255}).required(),
 		Version:   ask(t, "version", integers[uint8]{2, 3}).or(3),
 		Priority:  ask(t, "priority", integers[uint8]{1, 255}).or(100),
-		Preempt:   ask(t, "preempt", flag{}).or(true),
+		Preempt:   ask(t, "preempt", booleans{}).or(true),
 		// The upper bound is Keepalived's.
 		PreemptDelay: ask(t, "preempt_delay", durations{high: 1000 * time.Second}).or(0),
 		// RFC 9568 §5.2.5: the count of addresses is one octet, and not 0.

@@ -4,21 +4,14 @@ package config
 // read, without the settings of check types, which `halo plugin info` lists.
 //
 // The list is made by the very code that reads a file, so it cannot differ
-// from it. Defaults that depend on the machine are those of one with a halo
-// account whose binary has no plugins beside it.
+// from it.
 func Keys() []Key {
 	var keys []Key
-	seen := map[string]bool{}
 	r := &reader{
 		source:  newSource("", ""),
-		machine: machine{hasAccount: func(string) bool { return true }},
+		machine: machine{hasAccount: func(string) bool { return false }},
 		origins: map[*Check]origin{},
-		record: func(k Key) {
-			if !seen[k.Path] {
-				seen[k.Path] = true
-				keys = append(keys, k)
-			}
-		},
+		record:  func(k Key) { keys = append(keys, k) },
 	}
 	r.generation(newTable(0))
 	return keys

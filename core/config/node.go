@@ -39,20 +39,6 @@ func newTable(at int) *node {
 // implicit reports whether a table exists only through longer keys.
 func (n *node) implicit() bool { return n.shape == dictionary && !n.header && n.start == n.end }
 
-// children returns the tables within a table; a nil node has none.
-func (n *node) children() []*node {
-	if n == nil {
-		return nil
-	}
-	var found []*node
-	for _, name := range n.names {
-		if child := n.entries[name]; child.shape == dictionary {
-			found = append(found, child)
-		}
-	}
-	return found
-}
-
 // put adds child under name and returns what stood there before, or nil.
 func (n *node) put(name string, child *node) *node {
 	old, ok := n.entries[name]

@@ -39,7 +39,7 @@ func (r *reader) generation(root *node) *Generation {
 		g.VirtualServers[named.name] = server
 	}
 	t.done()
-	if len(root.entries["vrrp_instance"].children()) == 0 && len(root.entries["virtual_server"].children()) == 0 {
+	if len(g.Instances)+len(g.VirtualServers) == 0 && !r.problems.HasErrors() {
 		r.problems = append(r.problems, Problem{
 			Severity: SeverityWarning, Position: Position{File: r.source.name},
 			Message: "there is nothing to do", Expected: "a [vrrp_instance.NAME] or a [virtual_server.NAME]",
@@ -52,9 +52,9 @@ func (r *reader) generation(root *node) *Generation {
 func (r *reader) global(t *table) Global {
 	defer t.done()
 	return Global{
-		RouterID:   ask(t, "router_id", labels()).or(r.machine.hostName),
+		RouterID:   ask(t, "router_id", labels()).orMachine(r.machine.hostName),
 		RuntimeDir: ask(t, "runtime_dir", absolutePaths(`an absolute path such as "/run/halo"`)).or("/run/halo"),
-		PluginDirs: ask(t, "plugin_dirs", lists[string]{absolutePaths(`an absolute path such as "/usr/lib/halo/plugins"`), 1, 16, "directories"}).or(r.machine.pluginDirs()),
+		PluginDirs: ask(t, "plugin_dirs", lists[string]{absolutePaths(`an absolute path such as "/usr/lib/halo/plugins"`), 1, 16, "directories"}).orMachine(r.machine.pluginDirs()),
 		PluginUser: r.user(t, "plugin_user", r.machine.pluginUser()),
 		LogLevel:   ask(t, "log_level", words{allowed: []string{"debug", "info", "warn", "error"}}).or("info"),
 	}
@@ -62,7 +62,7 @@ func (r *reader) global(t *table) Global {
 
 // user reads an account that plugins run as.
 func (r *reader) user(t *table, key, def string) string {
-	name := ask(t, key, accounts()).or(def)
+	name := ask(t, key, accounts()).orMachine(def)
 	if t.written(key) && t.fine(key) && (name == "root" || name == "0") {
 		t.odd(key, "plugins that run as root can do everything that root can", "an account without privileges")
 	}

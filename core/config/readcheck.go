@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -128,23 +129,59 @@ func (r *reader) settings(t *table, c *Check, g *Generation) {
 	slices.Sort(c.Sensitive)
 	for _, found := range schema.Validate(encoded, typ) {
 		if t.fine(found.Attribute) {
-			r.settingProblem(t, found)
+			r.settingProblem(t, typ, found)
 		}
 	}
 	r.granted(t, c, typ, g)
 }
 
 // settingProblem gives a problem of the schema its place in the file.
-func (r *reader) settingProblem(t *table, found schema.Problem) {
+func (r *reader) settingProblem(t *table, typ schema.Type, found schema.Problem) {
 	p := Problem{Key: attributePath(t.path, found.Attribute), Message: found.Message, Expected: found.Expected}
 	if found.Suggestion != "" {
 		p.Suggestion = strconv.Quote(found.Suggestion)
+	}
+	if setting, ok := typ.Setting(found.Attribute); ok && p.Suggestion == "" && t.written(setting.Name) {
+		p.Suggestion = meant(setting, t.node.entries[setting.Name].value)
 	}
 	if at, ok := t.node.attribute(found.Attribute); ok {
 		r.report(SeverityError, at, p)
 		return
 	}
 	t.absent = append(t.absent, p)
+}
+
+// meant guesses the value that was meant by a wrong one, or returns "".
+func meant(setting schema.Setting, wrong any) string {
+	if setting.Sensitive || wrong == nil {
+		return ""
+	}
+	switch setting.Kind {
+	case schema.Bool:
+		return booleans{}.suggestion(wrong)
+	case schema.Int:
+		low, high := int64(math.MinInt64), int64(math.MaxInt64)
+		if bound, err := strconv.ParseInt(setting.Min, 10, 64); err == nil {
+			low = bound
+		}
+		if bound, err := strconv.ParseInt(setting.Max, 10, 64); err == nil {
+			high = bound
+		}
+		return integers[int64]{low, high}.suggestion(wrong)
+	case schema.Duration:
+		low, high := time.Duration(math.MinInt64), time.Duration(math.MaxInt64)
+		if bound, err := time.ParseDuration(setting.Min); err == nil {
+			low = bound
+		}
+		if bound, err := time.ParseDuration(setting.Max); err == nil {
+			high = bound
+		}
+		return durations{low: low, high: high}.suggestion(fmt.Sprint(wrong))
+	case schema.String:
+		return suggest(fmt.Sprint(wrong), setting.Enum)
+	case schema.Float, schema.Strings, schema.Ints, schema.Map:
+	}
+	return ""
 }
 
 // granted reports settings that need a privilege which the plugin's table does

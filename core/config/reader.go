@@ -28,7 +28,8 @@ type Key struct {
 	// Expected says what values it takes: "an integer from 1 to 255".
 	Expected string
 	// Default is what its absence means, as it would be written in the file;
-	// empty when absence is a meaning of its own, such as off.
+	// empty when absence is a meaning of its own, such as off, and when the
+	// default depends on the machine.
 	Default  string
 	Required bool
 }

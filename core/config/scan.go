@@ -95,7 +95,7 @@ func (s *scanner) header() (table *node, path string, depth int, ok bool) {
 	}
 	table = s.root
 	for _, p := range parts[:len(parts)-1] {
-		table, path = s.descend(table, path, p)
+		table, path = s.descend(table, path, p, true)
 	}
 	last := parts[len(parts)-1]
 	if double {
@@ -107,19 +107,19 @@ func (s *scanner) header() (table *node, path string, depth int, ok bool) {
 }
 
 // descend enters the table called p, making it if a longer key is the first
-// to name it. In a list of tables that is the newest one.
-func (s *scanner) descend(table *node, path string, p part) (*node, string) {
+// to name it. For a header that is the newest one in a list of tables.
+func (s *scanner) descend(table *node, path string, p part, header bool) (*node, string) {
 	path = join(path, p.name)
 	child, ok := table.entries[p.name]
 	switch {
 	case !ok:
 		child = newTable(p.at)
 		table.put(p.name, child)
-	case child.shape == list && child.header:
+	case child.shape == list && child.header && header:
 		path = index(path, len(child.items)-1)
 		child = child.items[len(child.items)-1]
 	case child.shape != dictionary:
-		s.repeated(path, child, p, true)
+		s.repeated(path, child, p, header)
 		return newTable(p.at), path // A stray table, so that scanning goes on.
 	}
 	return child, path
@@ -172,7 +172,7 @@ func (s *scanner) assignment(table *node, path string, depth int) bool {
 	}
 	s.skipBlanks()
 	for _, p := range parts[:len(parts)-1] {
-		table, path = s.descend(table, path, p)
+		table, path = s.descend(table, path, p, false)
 	}
 	last := parts[len(parts)-1]
 	path = join(path, last.name)

@@ -84,5 +84,28 @@ func (e Environment) MarshalJSON() ([]byte, error) {
 // LogValue logs what String returns.
 func (e Environment) LogValue() slog.Value { return slog.StringValue(e.String()) }
 
+// String names the file and counts what it holds.
+func (g Generation) String() string {
+	return fmt.Sprintf("%s (%d instances, %d virtual servers)", g.File, len(g.Instances), len(g.VirtualServers))
+}
+
+// Format prints what String returns for every verb: a generation keeps the
+// text of its file, passwords included, to tell places in it.
+func (g Generation) Format(state fmt.State, _ rune) { writeString(state, g.String()) }
+
+// LogValue logs what String returns.
+func (g Generation) LogValue() slog.Value { return slog.StringValue(g.String()) }
+
+// String names the plugin with its settings, the values of variables redacted.
+func (p Plugin) String() string {
+	return fmt.Sprintf("%s (on_plugin_loss %s, plugin_grace %s, sha256 %q, capabilities %v, env %s)",
+		p.Name, p.OnPluginLoss, p.PluginGrace, p.SHA256, p.Capabilities, p.Env)
+}
+
+// Format prints what String returns for every verb. It stands here, and not on
+// Environment alone, because fmt asks no methods of what lies behind a pointer
+// that a verb does not fit.
+func (p Plugin) Format(state fmt.State, _ rune) { writeString(state, p.String()) }
+
 // writeString writes to a fmt.State, which keeps its error to itself.
 func writeString(state fmt.State, text string) { _, _ = io.WriteString(state, text) }

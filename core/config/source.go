@@ -15,39 +15,71 @@ import (
 // with checks of their own takes 10 MiB.
 const maxSize = 64 << 20
 
-// source is the text of one file and knows the place of every byte of it.
+// block is how many bytes lie between two counts of characters.
+const block = 1024
+
+// source is the text of one file and knows the place of every byte of it. It
+// is never changed, so any number of goroutines may ask.
 type source struct {
 	name  string
 	text  string
 	lines []int // the offset at which each line begins
+	// counts holds how many characters begin before each multiple of block, so
+	// that a file on one long line costs no more than one on many.
+	counts []int
 }
 
 func newSource(name, text string) *source {
-	lines := make([]int, 1, strings.Count(text, "\n")+1)
+	s := &source{
+		name:   name,
+		text:   text,
+		lines:  make([]int, 1, strings.Count(text, "\n")+1),
+		counts: make([]int, 1, len(text)/block+1),
+	}
 	for i := range len(text) {
 		if text[i] == '\n' {
-			lines = append(lines, i+1)
+			s.lines = append(s.lines, i+1)
 		}
 	}
-	return &source{name: name, text: text, lines: lines}
+	for end := block; end <= len(text); end += block {
+		s.counts = append(s.counts, s.counts[len(s.counts)-1]+characters(text[end-block:end]))
+	}
+	return s
+}
+
+// characters counts the characters that begin in text, which may be a piece of
+// UTF-8 cut anywhere.
+func characters(text string) int {
+	count := 0
+	for i := range len(text) {
+		if utf8.RuneStart(text[i]) {
+			count++
+		}
+	}
+	return count
+}
+
+// before counts the characters that begin before offset.
+func (s *source) before(offset int) int {
+	n := offset / block
+	return s.counts[n] + characters(s.text[n*block:offset])
 }
 
 // position turns a byte offset into a line and a column in characters.
 func (s *source) position(offset int) Position {
 	offset = min(max(offset, 0), len(s.text))
-	line, found := slices.BinarySearch(s.lines, offset)
-	if !found {
-		line--
-	}
-	return Position{
-		File:   s.name,
-		Line:   line + 1,
-		Column: utf8.RuneCountInString(s.text[s.lines[line]:offset]) + 1,
-	}
+	line := s.line(offset)
+	return Position{File: s.name, Line: line, Column: s.before(offset) - s.before(s.lines[line-1]) + 1}
 }
 
 // line returns the number of the line that holds offset.
-func (s *source) line(offset int) int { return s.position(offset).Line }
+func (s *source) line(offset int) int {
+	i, found := slices.BinarySearch(s.lines, offset)
+	if found {
+		return i + 1
+	}
+	return i
+}
 
 // readFile returns the bytes of the file at path, or why there are none.
 func readFile(path string) ([]byte, *Problem) {

@@ -11,7 +11,7 @@ import (
 // stumbled over, which may be a password without its quotes: nothing of its
 // wording is passed on, only what kind of mistake it found and where.
 func syntaxProblem(src *source, root *node, failed toml.ParseError) Problem {
-	offset := min(failed.Position.Start, len(src.text))
+	offset := min(max(failed.Position.Start, 0), len(src.text)) // The library has been seen to say -1.
 	for offset < len(src.text) && (src.text[offset] == ' ' || src.text[offset] == '\t') {
 		offset++
 	}
@@ -71,7 +71,7 @@ func syntaxMistakes() []syntaxMistake {
 // requoted returns what was probably meant by a value without quotes, when it
 // can be told: an affirmation, a duration, an address.
 func requoted(raw string) string {
-	if s := (flag{}).suggestion(raw); s != "" {
+	if s := (booleans{}).suggestion(raw); s != "" {
 		return s
 	}
 	if s := (durations{high: 1<<63 - 1}).suggestion(raw); s != "" {

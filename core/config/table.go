@@ -65,6 +65,16 @@ func (a answer[T]) or(def T) T {
 	return def
 }
 
+// orMachine is or for a default that depends on the machine, which the list of
+// keys therefore does not tell.
+func (a answer[T]) orMachine(def T) T {
+	a.tell("", false)
+	if a.readable {
+		return a.value
+	}
+	return def
+}
+
 // optional returns the value, or T's zero value, which means that the key is
 // absent.
 func (a answer[T]) optional() T {
@@ -270,6 +280,9 @@ func (t *table) done() {
 // was meant, or "".
 func (t *table) unknown(name string, known []string) string {
 	p := Problem{Key: join(t.path, name), Message: "unknown key", Expected: "one of " + strings.Join(known, ", ")}
+	if n := t.node.entries[name]; n.header || n.implicit() {
+		p.Message = "unknown table"
+	}
 	h, hinted := t.hints[fold(name)]
 	if h.key != "" && !slices.Contains(known, h.key) {
 		hinted = false // Another type of check has that key.
