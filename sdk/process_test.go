@@ -51,9 +51,18 @@ func testPlugin() sdk.Plugin {
 				return nil, schema.Invalid("word", "a word", "is empty")
 			}
 			return talker{s}, nil
+		}), check.New("instant", "Passes at once.", func(struct{}) (check.Checker, error) {
+			return instant{}, nil
 		})},
 	}
 }
+
+// instant is what is left of a probe when the probe itself costs nothing.
+type instant struct{}
+
+func (instant) Check(context.Context, check.Target) check.Result { return check.Passed("") }
+
+func (instant) Start(_ time.Time, _ check.Target, done func(check.Result)) { done(check.Passed("")) }
 
 func (c talker) Warnings() []schema.Problem {
 	if c.Word != "loud" {
@@ -134,7 +143,7 @@ type started struct {
 	log      *logged
 }
 
-func startPlugin(t *testing.T, lifeline bool, env ...string) *started {
+func startPlugin(t testing.TB, lifeline bool, env ...string) *started {
 	t.Helper()
 	s := &started{log: &logged{}, sockets: t.TempDir()}
 	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0])
@@ -209,7 +218,7 @@ func talkProbe(settings string) host.Probe {
 
 // eventually waits for something that comes when it comes; a minute is for a
 // machine that is very busy, not a measurement.
-func eventually(t *testing.T, what string, reached func() bool) {
+func eventually(t testing.TB, what string, reached func() bool) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); !reached(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,6 +52,13 @@ func serve(p Plugin, described schema.Plugin) int {
 	// First of all, since it may start the program over.
 	privilegeErr := forbidNewPrivileges()
 	nameProcess(p.Name)
+
+	if os.Getenv("GOGC") == "" {
+		// What a plugin holds is its probes, which stay, and what it throws away
+		// is little: collecting twice as often costs next to nothing and keeps
+		// the memory near what is in use.
+		debug.SetGCPercent(50)
+	}
 
 	lines := logline.NewWriter(os.Stderr)
 	defer lines.Flush(flushTime)

@@ -321,7 +321,7 @@ func TestQueueIsInOrder(t *testing.T) {
 		var got []int64
 		for len(q) > 0 {
 			got = append(got, q[0].at)
-			q.remove(q[0])
+			q.remove(q[0].probe)
 		}
 		if !slices.Equal(got, want) && len(want) > 0 {
 			t.Fatalf("round %d: order %v, want %v", round, got, want)

@@ -21,7 +21,7 @@ const (
 	// slack is the shortest sleep of the loop. Probes that become due within it
 	// start together, up to this late: ten thousand probes a second would
 	// otherwise be ten thousand wake-ups.
-	slack = 5 * time.Millisecond
+	slack = 10 * time.Millisecond
 	// grace is how long after its deadline a probe may still hand in its own
 	// account of the timeout before the scheduler writes one.
 	grace = 50 * time.Millisecond

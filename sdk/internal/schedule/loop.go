@@ -123,7 +123,7 @@ type run struct {
 // at most mostStarts.
 func (s *Scheduler) collect(now int64, stalled bool, starts []run) []run {
 	for len(s.queue) > 0 && s.queue[0].at <= now && len(starts) < mostStarts {
-		p := s.queue[0]
+		p := s.queue[0].probe
 		switch {
 		case p.outstanding && p.stale:
 			// The end of the old run wakes it.

@@ -32,7 +32,7 @@ func TestUnsurprisingResultsTravelTogether(t *testing.T) {
 				}
 			}
 		}
-		if results < 9*n || messages > 101 {
+		if results < 9*n || messages > 115 { // A heartbeat takes along what waits.
 			t.Errorf("%d results in %d messages, want %d in about 100", results, messages, 10*n)
 		}
 	})

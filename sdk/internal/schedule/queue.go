@@ -2,52 +2,64 @@ package schedule
 
 // queue is a heap of probes by the time of their next event: the start of a
 // run, or the end of the grace after a deadline. Four children a node, since
-// that halves the depth and a probe is moved twice a run.
+// that halves the depth and a probe is moved twice a run; the times stand in
+// the heap, so that comparing touches no probe.
 //
 // It is not container/heap because ten thousand probes a second go through it.
-type queue []*probe
+type queue []entry
+
+type entry struct {
+	at    int64 // of the probe, as of the last push or fix
+	probe *probe
+}
 
 func (q *queue) push(p *probe) {
-	*q = append(*q, p)
-	p.index = len(*q) - 1
-	q.up(p.index)
+	*q = append(*q, entry{})
+	q.up(len(*q)-1, entry{at: p.at, probe: p})
 }
 
 // fix restores the order after p.at has changed.
 func (q *queue) fix(p *probe) {
-	if !q.down(p.index) {
-		q.up(p.index)
-	}
+	q.place(p.index, entry{at: p.at, probe: p})
 }
 
 func (q *queue) remove(p *probe) {
 	last := len(*q) - 1
-	i := p.index
-	q.swap(i, last)
-	(*q)[last] = nil
+	moved := (*q)[last]
+	(*q)[last] = entry{}
 	*q = (*q)[:last]
-	if i < last {
-		q.fix((*q)[i])
+	if p.index < last {
+		q.place(p.index, moved)
 	}
 	p.index = -1
 }
 
-func (q *queue) up(i int) {
-	for i > 0 {
-		parent := (i - 1) / 4
-		if (*q)[parent].at <= (*q)[i].at {
-			return
-		}
-		q.swap(i, parent)
-		i = parent
+// place puts e where the hole at i has to go.
+func (q *queue) place(i int, e entry) {
+	if i > 0 && e.at < (*q)[(i-1)/4].at {
+		q.up(i, e)
+		return
 	}
+	q.down(i, e)
 }
 
-func (q *queue) down(i int) (moved bool) {
+func (q *queue) up(i int, e entry) {
+	for i > 0 {
+		parent := (i - 1) / 4
+		if (*q)[parent].at <= e.at {
+			break
+		}
+		q.set(i, (*q)[parent])
+		i = parent
+	}
+	q.set(i, e)
+}
+
+func (q *queue) down(i int, e entry) {
 	for {
 		first := 4*i + 1
 		if first >= len(*q) {
-			return moved
+			break
 		}
 		least := first
 		for child := first + 1; child < min(first+4, len(*q)); child++ {
@@ -55,17 +67,18 @@ func (q *queue) down(i int) (moved bool) {
 				least = child
 			}
 		}
-		if (*q)[i].at <= (*q)[least].at {
-			return moved
+		if e.at <= (*q)[least].at {
+			break
 		}
-		q.swap(i, least)
-		i, moved = least, true
+		q.set(i, (*q)[least])
+		i = least
 	}
+	q.set(i, e)
 }
 
-func (q *queue) swap(i, j int) {
-	(*q)[i], (*q)[j] = (*q)[j], (*q)[i]
-	(*q)[i].index, (*q)[j].index = i, j
+func (q *queue) set(i int, e entry) {
+	(*q)[i] = e
+	e.probe.index = i
 }
 
 // countBefore counts the probes whose time is before limit. It looks at those

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -94,6 +95,10 @@ func (s *Server) receive(stream stream, scheduler *schedule.Scheduler) error {
 			}
 		case *pb.SessionRequest_Commit:
 			scheduler.Apply(m.Commit.GetGeneration(), staged)
+			if len(staged) > session.MaxChunk {
+				// The messages of a large set are as large as the set.
+				go debug.FreeOSMemory()
+			}
 			staged = map[uint64]*schedule.Job{}
 		}
 	}
