@@ -102,7 +102,7 @@ func TestGuestHasTheKernelTheTestsNeed(t *testing.T) {
 		tc qdisc add dev a0 root netem delay 10ms loss 1%
 		nft add table inet filter
 		nft add chain inet filter input '{ type filter hook input priority 0; }'
-		nft add rule inet filter input numgen random mod 100 '<' 5 counter drop
+		nft add rule inet filter input ip saddr 198.51.100.1 numgen random mod 100 '<' 5 counter drop
 		ping -c 1 -W 5 127.0.0.1 >/dev/null
 		echo complete`,
 		nil)
