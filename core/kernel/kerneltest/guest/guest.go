@@ -95,9 +95,10 @@ type Config struct {
 	// everywhere: a host may have a /dev/kvm that crashes every guest.
 	KVM bool
 
-	// BootLimit bounds the time to the program's start; zero means one minute.
+	// BootLimit bounds the time to the program's start; zero means three minutes,
+	// far more than a loaded machine needs.
 	BootLimit time.Duration
-	// HeartbeatLimit bounds the guest's silence; zero means one minute.
+	// HeartbeatLimit bounds the guest's silence; zero means two minutes.
 	HeartbeatLimit time.Duration
 	// Limit bounds the whole run; zero means twenty minutes.
 	Limit time.Duration
@@ -106,8 +107,8 @@ type Config struct {
 // What a zero field of Config stands for.
 const (
 	defaultMemory         = 1024
-	defaultBootLimit      = time.Minute
-	defaultHeartbeatLimit = time.Minute
+	defaultBootLimit      = 3 * time.Minute
+	defaultHeartbeatLimit = 2 * time.Minute
 	defaultLimit          = 20 * time.Minute
 )
 
