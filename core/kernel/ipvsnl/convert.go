@@ -12,14 +12,18 @@ import (
 
 // flagPairs are the flags that both sides know. The kernel's hashed flag is its
 // own business, and persistence is a field of its own on our side.
-var flagPairs = [...]struct {
+func flagPairs() [4]flagPair {
+	return [...]flagPair{
+		{ipvs.OnePacket, lvs.ServiceOnePacket},
+		{ipvs.SchedulerFlag1, lvs.ServiceSchedulerOpt1},
+		{ipvs.SchedulerFlag2, lvs.ServiceSchedulerOpt2},
+		{ipvs.SchedulerFlag3, lvs.ServiceSchedulerOpt3},
+	}
+}
+
+type flagPair struct {
 	ours   ipvs.Flags
 	theirs lvs.Flags
-}{
-	{ipvs.OnePacket, lvs.ServiceOnePacket},
-	{ipvs.SchedulerFlag1, lvs.ServiceSchedulerOpt1},
-	{ipvs.SchedulerFlag2, lvs.ServiceSchedulerOpt2},
-	{ipvs.SchedulerFlag3, lvs.ServiceSchedulerOpt3},
 }
 
 // noPrefix is the prefix length of a mask that is none, such as 255.0.255.0,
@@ -46,7 +50,7 @@ func toService(s *ipvs.Service) lvs.Service {
 		out.Flags |= lvs.ServicePersistent
 		out.Timeout = s.Persistence.Timeout
 	}
-	for _, p := range flagPairs {
+	for _, p := range flagPairs() {
 		if s.Flags&p.ours != 0 {
 			out.Flags |= p.theirs
 		}
@@ -71,7 +75,7 @@ func fromService(s *lvs.Service) ipvs.Service {
 			out.Persistence.PrefixLength = uint8(bits)
 		}
 	}
-	for _, p := range flagPairs {
+	for _, p := range flagPairs() {
 		if s.Flags&p.theirs != 0 {
 			out.Flags |= p.ours
 		}
