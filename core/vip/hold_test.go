@@ -42,7 +42,7 @@ func TestRemovedAddressIsBackWithinASecond(t *testing.T) {
 func TestRestoringBacksOff(t *testing.T) {
 	run(t, func(b *bench) {
 		holdOne(b)
-		var took []time.Duration
+		took := make([]time.Duration, 0, restoreLimit-1)
 		for range restoreLimit - 1 {
 			time.Sleep(restoreWindow / (2 * restoreLimit))
 			removed := time.Now()
@@ -52,9 +52,9 @@ func TestRestoringBacksOff(t *testing.T) {
 			}
 			took = append(took, time.Since(removed))
 		}
-		for i, longest := range []time.Duration{30, 80, 130, 230} {
-			if longest *= time.Millisecond; took[i] > longest || (i > 0 && took[i] <= took[i-1]) {
-				b.Errorf("restores took %v, want each longer than the one before and at most %s for number %d", took, longest, i+1)
+		for i, longest := range []int64{30, 80, 130, 230} {
+			if took[i].Milliseconds() > longest || (i > 0 && took[i] <= took[i-1]) {
+				b.Errorf("restores took %v, want each longer than the one before and at most %d ms for number %d", took, longest, i+1)
 			}
 		}
 	})
@@ -107,8 +107,8 @@ func TestHoldDownGrowsWithEachDefeat(t *testing.T) {
 			}
 			time.Sleep(50 * time.Millisecond)
 		}
-		for i, want := range []time.Duration{10, 20, 40, 80, 160, 300, 300} {
-			if pauses[i] != want*time.Second {
+		for i, want := range []float64{10, 20, 40, 80, 160, 300, 300} {
+			if pauses[i].Seconds() != want {
 				b.Fatalf("pauses %v, want 10 s doubling to 5 min", pauses)
 			}
 		}

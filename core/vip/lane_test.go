@@ -17,7 +17,7 @@ func TestAnnouncementsArePacedAndFair(t *testing.T) {
 	run(t, func(b *bench) {
 		const instances, addresses, repeat = 255, 4, 5
 		for i := range instances {
-			var list []string
+			list := make([]string, 0, addresses)
 			for j := range addresses {
 				list = append(list, fmt.Sprintf("10.0.%d.%d/32", i, j+1))
 			}

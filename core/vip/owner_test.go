@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -335,7 +336,7 @@ func TestSnapshot(t *testing.T) {
 
 func TestThousandAddressesInFewCalls(t *testing.T) {
 	for _, n := range []int{200, 1000} {
-		t.Run(fmt.Sprint(n), func(t *testing.T) {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
 			run(t, func(b *bench) {
 				addresses := many(n)
 				b.instance("VI_1", addresses...)

@@ -1,6 +1,7 @@
 package kerneltest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -141,7 +142,7 @@ func TestSysctlIsTheNamespaces(t *testing.T) {
 		t.Errorf("inside: %q, %v, want 1", inside, err)
 	}
 	after, err := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
-	if err != nil || string(after) != string(before) {
+	if err != nil || !bytes.Equal(after, before) {
 		t.Errorf("the host's value changed from %q to %q (%v)", before, after, err)
 	}
 }

@@ -40,7 +40,7 @@ func verdict(condition func(testing.TB)) string {
 }
 
 func TestUnavailableSkipsWithReasonAndFailsInCI(t *testing.T) {
-	condition := func(tb testing.TB) { RequireTool(tb, "no-such-program-anywhere") }
+	condition := func(tb testing.TB) { tb.Helper(); RequireTool(tb, "no-such-program-anywhere") }
 
 	t.Setenv("CI", "")
 	if got, want := verdict(condition), "skip: needs no-such-program-anywhere, which is not installed"; got != want {
@@ -54,7 +54,7 @@ func TestUnavailableSkipsWithReasonAndFailsInCI(t *testing.T) {
 
 func TestRequireToolFindsPrograms(t *testing.T) {
 	t.Setenv("CI", "true")
-	if got := verdict(func(tb testing.TB) { RequireTool(tb, "sh") }); got != "" {
+	if got := verdict(func(tb testing.TB) { tb.Helper(); RequireTool(tb, "sh") }); got != "" {
 		t.Errorf("sh is installed, but: %s", got)
 	}
 	if path := ToolPath("sh"); !strings.HasPrefix(path, "/") {

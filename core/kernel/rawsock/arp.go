@@ -212,7 +212,7 @@ func (a *Announcer) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.closed = true
-	var errs []error
+	errs := make([]error, 0, len(a.senders))
 	for _, s := range a.senders {
 		errs = append(errs, s.Close())
 	}

@@ -114,7 +114,7 @@ func (m *Monitor) Run(ctx context.Context) error {
 		// Only after setting the deadline: it may have undone the one that
 		// the end of ctx sets.
 		if ctx.Err() != nil {
-			return nil
+			break
 		}
 		err := m.events.drain(drainLimit, m.table.apply)
 		switch {
@@ -131,6 +131,7 @@ func (m *Monitor) Run(ctx context.Context) error {
 		}
 		m.publish()
 	}
+	return nil
 }
 
 // lost notes lost notifications and says when to dump: at once the first
@@ -150,11 +151,12 @@ func (m *Monitor) lost(pause *time.Duration) (next time.Time) {
 	return next
 }
 
+// fail is an error that ends Run, unless the end was asked for.
 func (m *Monitor) fail(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return fmt.Errorf("watch links and addresses: %w", err)
 	}
-	return fmt.Errorf("watch links and addresses: %w", err)
+	return nil
 }
 
 // resync replaces the table by a fresh dump. Notifications that were sent

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/mdlayher/netlink"
@@ -21,10 +22,10 @@ func addressBody(t *testing.T, index int, p string, flags byte) []byte {
 	return body
 }
 
-// linkBody encodes a link message of the given family.
-func linkBody(t *testing.T, index int, name string, family byte, flags uint32) []byte {
+// linkBody encodes a message of the given family for the link of index 2.
+func linkBody(t *testing.T, name string, family byte, flags uint32) []byte {
 	t.Helper()
-	body := linkHeader(index)
+	body := linkHeader(2)
 	body[0] = family
 	body[8], body[9] = byte(flags), byte(flags>>8)
 	attributes := netlink.NewAttributeEncoder()
@@ -38,18 +39,18 @@ func linkBody(t *testing.T, index int, name string, family byte, flags uint32) [
 
 // text is a view in one line.
 func text(v *View) string {
-	out := ""
+	var out strings.Builder
 	for _, l := range v.Links {
-		out += fmt.Sprintf("%d %s up=%v", l.Index, l.Name, l.Up)
+		fmt.Fprintf(&out, "%d %s up=%v", l.Index, l.Name, l.Up)
 		for _, a := range l.Addresses {
-			out += " " + a.Prefix.String()
+			out.WriteString(" " + a.Prefix.String())
 			if a.Secondary {
-				out += "s"
+				out.WriteString("s")
 			}
 		}
-		out += "; "
+		out.WriteString("; ")
 	}
-	return out
+	return out.String()
 }
 
 func TestTableFollowsNotifications(t *testing.T) {
@@ -59,7 +60,7 @@ func TestTableFollowsNotifications(t *testing.T) {
 		body []byte
 	}
 	link := func(name string, flags uint32) notice {
-		return notice{unix.RTM_NEWLINK, linkBody(t, 2, name, unix.AF_UNSPEC, flags)}
+		return notice{unix.RTM_NEWLINK, linkBody(t, name, unix.AF_UNSPEC, flags)}
 	}
 	add := func(p string, flags byte) notice {
 		return notice{unix.RTM_NEWADDR, addressBody(t, 2, p, flags)}
@@ -81,24 +82,28 @@ func TestTableFollowsNotifications(t *testing.T) {
 		{"address", []notice{add("192.0.2.1/24", 0)}, "2 lan up=true 192.0.2.1/24; ", ""},
 		{"renewed", []notice{add("192.0.2.1/24", 0)}, "", ""},
 		{
-			"primary comes before secondary", []notice{add("192.0.2.10/24", unix.IFA_F_SECONDARY), add("198.51.100.1/24", 0)},
+			"primary comes before secondary",
+			[]notice{add("192.0.2.10/24", unix.IFA_F_SECONDARY), add("198.51.100.1/24", 0)},
 			"2 lan up=true 192.0.2.1/24 198.51.100.1/24 192.0.2.10/24s; ", "",
 		},
 		{
-			"promoted", []notice{del("192.0.2.1/24"), add("192.0.2.10/24", 0)},
+			"promoted",
+			[]notice{del("192.0.2.1/24"), add("192.0.2.10/24", 0)},
 			"2 lan up=true 198.51.100.1/24 192.0.2.10/24; ", "192.0.2.1/24",
 		},
 		{"missing address deleted", []notice{del("203.0.113.1/24")}, "", ""},
 		{"address of an unknown link", []notice{{unix.RTM_NEWADDR, addressBody(t, 9, "203.0.113.1/24", 0)}}, "", ""},
 		{
-			"leaves a bridge", []notice{{unix.RTM_DELLINK, linkBody(t, 2, "lan", unix.AF_BRIDGE, 0)}},
+			"leaves a bridge",
+			[]notice{{unix.RTM_DELLINK, linkBody(t, "lan", unix.AF_BRIDGE, 0)}},
 			"", "",
 		},
 		{
-			"link deleted", []notice{{unix.RTM_DELLINK, linkBody(t, 2, "lan", unix.AF_UNSPEC, 0)}},
+			"link deleted",
+			[]notice{{unix.RTM_DELLINK, linkBody(t, "lan", unix.AF_UNSPEC, 0)}},
 			"<empty>", "198.51.100.1/24 192.0.2.10/24",
 		},
-		{"deleted twice", []notice{{unix.RTM_DELLINK, linkBody(t, 2, "lan", unix.AF_UNSPEC, 0)}}, "", ""},
+		{"deleted twice", []notice{{unix.RTM_DELLINK, linkBody(t, "lan", unix.AF_UNSPEC, 0)}}, "", ""},
 	} {
 		for _, n := range row.notices {
 			if err := tableUnderTest.apply(netlink.Header{Type: n.kind}, n.body); err != nil {
@@ -115,14 +120,11 @@ func TestTableFollowsNotifications(t *testing.T) {
 		if got != row.view {
 			t.Errorf("%s: view %q, want %q", row.name, got, row.view)
 		}
-		removed := ""
+		words := make([]string, len(removals))
 		for i, r := range removals {
-			if i > 0 {
-				removed += " "
-			}
-			removed += r.Address.String()
+			words[i] = r.Address.String()
 		}
-		if removed != row.removed {
+		if removed := strings.Join(words, " "); removed != row.removed {
 			t.Errorf("%s: removed %q, want %q", row.name, removed, row.removed)
 		}
 	}
@@ -135,7 +137,7 @@ func TestPublishedViewsNeverChange(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	apply(unix.RTM_NEWLINK, linkBody(t, 2, "eth0", unix.AF_UNSPEC, 0))
+	apply(unix.RTM_NEWLINK, linkBody(t, "eth0", unix.AF_UNSPEC, 0))
 	for i := range 20 {
 		apply(unix.RTM_NEWADDR, addressBody(t, 2, fmt.Sprintf("192.0.2.%d/24", i+1), 0))
 	}
@@ -143,7 +145,7 @@ func TestPublishedViewsNeverChange(t *testing.T) {
 	before := text(view)
 	apply(unix.RTM_DELADDR, addressBody(t, 2, "192.0.2.3/24", 0))
 	apply(unix.RTM_NEWADDR, addressBody(t, 2, "192.0.2.99/24", 0))
-	apply(unix.RTM_NEWLINK, linkBody(t, 2, "eth1", unix.AF_UNSPEC, 0))
+	apply(unix.RTM_NEWLINK, linkBody(t, "eth1", unix.AF_UNSPEC, 0))
 	if got := text(view); got != before {
 		t.Errorf("a published view became\n%s\nfrom\n%s", got, before)
 	}
