@@ -58,7 +58,7 @@ fmt: $(TOOLS)/golangci-lint ## format all Go files
 
 .PHONY: bench
 bench: build ## measure against Keepalived, as ratios of one run
-	@$(GO) run ./contrib/bench
+	@HALO_BIN=$(CURDIR)/bin $(GO) test -count=1 -v -timeout 90m ./contrib/bench -measure $(BENCHFLAGS)
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (default 10s) each
@@ -69,9 +69,14 @@ generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## reg
 	@cd sdk/internal/proto && $(CURDIR)/$(TOOLS)/buf generate
 
 .PHONY: generate-check
-generate-check: generate ## fail if the committed generated code is not what generate makes
-	@git diff --exit-code -- sdk/internal/proto
-	@test -z "$$(git ls-files --others --exclude-standard -- sdk/internal/proto)"
+generate-check: generate ## fail if what is committed is not what generate makes
+	@git diff --exit-code -- sdk/internal/proto contrib/man
+	@test -z "$$(git ls-files --others --exclude-standard -- sdk/internal/proto contrib/man)"
+
+.PHONY: rewrite
+rewrite: ## write the golden files of the tests anew, and show what changed
+	@$(GO) test -count=1 ./core/config ./core/pool ./core/vrrp -rewrite
+	@git diff --stat
 
 .PHONY: tools
 tools: $(addprefix $(TOOLS)/,buf protoc-gen-go protoc-gen-go-grpc golangci-lint gotestsum) ## install the pinned tools into .tools
