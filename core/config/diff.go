@@ -141,7 +141,7 @@ func Diff(old, next *Generation) Difference {
 // plugins returns the settings of every plugin that one of the two generations
 // has a table for. A plugin without a table has the defaults, so a table that
 // says what is the default anyway is no difference.
-func (g *Generation) plugins(other *Generation) map[string]*Plugin {
+func (g Generation) plugins(other *Generation) map[string]*Plugin {
 	all := make(map[string]*Plugin, len(g.Plugins))
 	for name := range merged(g.Plugins, other.Plugins) {
 		all[name] = g.Plugin(name)

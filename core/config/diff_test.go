@@ -122,8 +122,8 @@ func TestEveryFieldIsCompared(t *testing.T) {
 	t.Parallel()
 	for _, object := range []any{Global{}, IPVS{}, Control{}, Instance{}, GARP{}, Auth{}, VirtualServer{}, RealServer{}, Check{}, Plugin{}} {
 		typ := reflect.TypeOf(object)
-		for i := range typ.NumField() {
-			name, tag := typ.Field(i).Name, typ.Field(i).Tag.Get("json")
+		for field := range typ.Fields() {
+			name, tag := field.Name, field.Tag.Get("json")
 			if tag == "" {
 				t.Errorf("%s.%s has no json tag", typ.Name(), name)
 			}

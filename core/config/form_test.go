@@ -155,6 +155,42 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+// TestWrongTypes gives every form what it is not.
+func TestWrongTypes(t *testing.T) {
+	t.Parallel()
+	for name, read := range map[string]func(text string) string{
+		"address":  func(text string) string { _, said := readOne(t, addresses{"a"}, text); return said },
+		"prefix":   func(text string) string { _, said := readOne(t, prefixes{}, text); return said },
+		"endpoint": func(text string) string { _, said := readOne(t, endpoints{example: "a"}, text); return said },
+		"word":     func(text string) string { _, said := readOne(t, forwards(), text); return said },
+		"text":     func(text string) string { _, said := readOne(t, names(), text); return said },
+		"duration": func(text string) string { _, said := readOne(t, durations{}, text); return said },
+	} {
+		for text, want := range map[string]string{"[1]": "is a list", "{}": "is a table", "true": "is true or false", "2026-01-01": "is a date or time"} {
+			if said := read(text); said != want {
+				t.Errorf("%s %s: %q, want %q", name, text, said, want)
+			}
+		}
+	}
+	list := lists[string]{of: names(), low: 0, high: 2, plural: "names"}
+	for text, want := range map[string]string{
+		`[]`: "", `["a", "b"]`: "", `"a"`: `is a string -> ["a"]`, `1`: "is an integer", `{}`: "is a table",
+		`["a", "b", "c"]`: "has 3 names", `["a", 1]`: "is an integer", `["a", "a"]`: `"a" is in the list already, on line 1`,
+	} {
+		if _, said := readOne(t, list, text); said != want {
+			t.Errorf("list %s: %q, want %q", text, said, want)
+		}
+	}
+	table := wordMaps{what: "a table", name: variables}
+	for text, want := range map[string]string{
+		`{}`: "", `{ A = "b" }`: "", `"A=b"`: "is a string", `{ A = 1 }`: "is an integer", `{ "A B" = "c" }`: `"A B" is not the name of a variable`,
+	} {
+		if _, said := readOne(t, table, text); said != want {
+			t.Errorf("table %s: %q, want %q", text, said, want)
+		}
+	}
+}
+
 func TestTexts(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

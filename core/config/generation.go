@@ -146,7 +146,7 @@ type Control struct {
 
 // Plugin returns the settings of the plugin called name: those of its table,
 // or the defaults when the file has none.
-func (g *Generation) Plugin(name string) *Plugin {
+func (g Generation) Plugin(name string) *Plugin {
 	if p, ok := g.Plugins[name]; ok {
 		return p
 	}

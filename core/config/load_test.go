@@ -210,8 +210,9 @@ check = [
   { type = "misc", command = ["/bin/false"] },
 ]
 `)
-	var names []string
-	for _, c := range g.VirtualServers["web"].Servers[0].Checks {
+	checks := g.VirtualServers["web"].Servers[0].Checks
+	names := make([]string, 0, len(checks))
+	for _, c := range checks {
 		names = append(names, c.Name)
 	}
 	// The name that somebody chose is nobody else's.
@@ -244,7 +245,7 @@ real_server = [{ address = "192.0.2.30:8080", weight = -1 }]
 	if g != nil {
 		t.Error("a generation came of it")
 	}
-	var keys []string
+	keys := make([]string, 0, len(problems))
 	for _, p := range problems {
 		keys = append(keys, p.Key)
 	}
@@ -302,6 +303,20 @@ func TestLoadFile(t *testing.T) {
 		if g != nil || strings.TrimSuffix(problems.String(), "\n") != test.want {
 			t.Errorf("Load(%q) = %v, %q, want nil, %q", test.path, g, problems, test.want)
 		}
+	}
+}
+
+// TestLongRuntimeDir: the default socket must fit too.
+func TestLongRuntimeDir(t *testing.T) {
+	t.Parallel()
+	const instance = "[vrrp_instance.V]\ninterface = \"e\"\nvirtual_router_id = 1\naddresses = [\"192.0.2.1\"]\n"
+	dir := "/" + strings.Repeat("x", 97)
+	if g := mustParse(t, "[global]\nruntime_dir = \""+dir[:97]+"/\"\n"+instance); g.Control.Socket != dir[:97]+"/halo.sock" {
+		t.Errorf("socket %q", g.Control.Socket)
+	}
+	_, problems := parseText(t, "[global]\nruntime_dir = \""+dir+"\"\n"+instance)
+	if len(problems) != 1 || problems[0].Key != "control.socket" || !strings.Contains(problems[0].Message, "has 108 bytes") {
+		t.Errorf("problems:\n%s", problems)
 	}
 }
 

@@ -17,7 +17,7 @@ type origin struct {
 // element, as in host.Diagnostic; empty means the check as a whole. The result
 // is an error: set Severity for a warning. Many servers may share a check:
 // Problems.Sorted leaves one of the equal problems that they give.
-func (g *Generation) Problem(check *Check, attribute, message string) Problem {
+func (g Generation) Problem(check *Check, attribute, message string) Problem {
 	o, known := g.origins[check]
 	if !known {
 		return Problem{Position: Position{File: g.File}, Key: attributePath("check", attribute), Message: message}

@@ -29,7 +29,7 @@ var (
 func referenceKeys(t *testing.T, lines []string) []referenceKey {
 	t.Helper()
 	var found []referenceKey
-	var comment []string
+	comment := make([]string, 0, 8)
 	table := ""
 	for i, line := range lines {
 		if m := keyLine.FindStringSubmatch(line); m != nil {

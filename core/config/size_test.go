@@ -95,7 +95,7 @@ func TestParseIsLinear(t *testing.T) { //nolint:paralleltest // Measures.
 			}
 			return b.String()
 		},
-		"mistakes": func(n int) string { return strings.Repeat("[[virtual_server.a.real_server]]\naddres = 1\n", 200*n) },
+		"mistakes": func(n int) string { return strings.Repeat("[[virtual_server.a.real_server]]\naddr = 1\n", 200*n) },
 		"unknown":  func(n int) string { return manyKeys(300 * n) },
 		"long line": func(n int) string {
 			return "[virtual_server.a]\nreal_server = [" + strings.Repeat(`{ address = "x" }, `, 300*n) + "]"
