@@ -154,6 +154,10 @@ func (v *VRRP) join() error {
 
 // explain names the object, and the privilege if one is missing.
 func (v *VRRP) explain(err error) error {
+	// A socket can be bound to an index that nobody has; only what follows fails.
+	if errors.Is(err, unix.EADDRNOTAVAIL) {
+		return fmt.Errorf("open VRRP socket on %s: no interface with index %d: %w", v.name, v.index, unix.ENODEV)
+	}
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
 		return fmt.Errorf("open VRRP socket on %s: %w: sending and receiving IP protocol %d needs the capability CAP_NET_RAW; "+
 			"run as root, or grant it with AmbientCapabilities=CAP_NET_RAW in the systemd unit "+
