@@ -62,6 +62,9 @@ func (t *Type) Capabilities(settings json.RawMessage) []string {
 // parseTable returns the values of the keys that are written, by name.
 func parseTable(raw json.RawMessage, settings []Setting) (map[string]value, []Problem) {
 	entries, problems := splitObject(raw)
+	if len(problems) > 0 {
+		return nil, problems // What is missing in something that is no table helps nobody.
+	}
 	values := make(map[string]value, len(entries))
 	written := make(map[string]bool, len(entries))
 	for _, e := range entries {

@@ -43,6 +43,7 @@ type Server struct {
 
 	mu      sync.Mutex
 	current *schedule.Scheduler // of the session that is open, or nil
+	ended   chan struct{}       // closed when that session has ended
 	drained bool
 }
 

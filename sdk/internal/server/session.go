@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -37,13 +38,11 @@ func (s *Server) Session(stream stream) error {
 	defer stopWatching()
 
 	scheduler := schedule.New(&sink{stream: stream, incarnation: begin.GetIncarnation()}, s.log, s.seed)
-	s.mu.Lock()
-	if s.current != nil {
-		s.mu.Unlock()
-		return status.Error(codes.FailedPrecondition, "session: another one is open")
+	leave, err := s.enter(ctx, scheduler)
+	if err != nil {
+		return err
 	}
-	s.current = scheduler
-	s.mu.Unlock()
+	defer leave()
 	s.log.Debug("session opened", "incarnation", begin.GetIncarnation())
 
 	received := make(chan error, 1)
@@ -53,9 +52,6 @@ func (s *Server) Session(stream stream) error {
 		cancel(err)
 	}()
 	err = scheduler.Run(ctx)
-	s.mu.Lock()
-	s.current = nil
-	s.mu.Unlock()
 	select {
 	case receiveErr := <-received: // The host's mistake, or its goodbye.
 		err = receiveErr
@@ -70,6 +66,38 @@ func (s *Server) Session(stream stream) error {
 	}
 	return err
 }
+
+// enter makes a scheduler the one of the open session. A session that its host
+// has just closed gets a moment to end.
+func (s *Server) enter(ctx context.Context, scheduler *schedule.Scheduler) (leave func(), err error) {
+	timer := time.NewTimer(enterTime)
+	defer timer.Stop()
+	for {
+		s.mu.Lock()
+		if s.current == nil {
+			ended := make(chan struct{})
+			s.current, s.ended = scheduler, ended
+			s.mu.Unlock()
+			return func() {
+				s.mu.Lock()
+				s.current = nil
+				s.mu.Unlock()
+				close(ended)
+			}, nil
+		}
+		ended := s.ended
+		s.mu.Unlock()
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return nil, status.FromContextError(ctx.Err()).Err()
+		case <-timer.C:
+			return nil, status.Error(codes.FailedPrecondition, "session: another one is open")
+		}
+	}
+}
+
+const enterTime = time.Second
 
 var errStopping = errors.New("the plugin is stopping")
 
