@@ -246,6 +246,8 @@ func (k *keeper) adopt(c Instance) {
 	})
 	if old.Interface != c.Interface && old.Interface != "" {
 		k.away, k.index, k.kept = false, 0, nil
+		k.phase, k.swept, k.drift = idle, false, nil
+		k.reclaim(nil)
 		k.owner.silence(k.name)
 	}
 	k.looked = false // What is new may be the machine's own.
@@ -377,7 +379,6 @@ func (k *keeper) recover(now time.Time) {
 	k.lost, k.lostUntil = false, time.Time{}
 	k.losses, k.failures, k.retryAt = nil, 0, time.Time{}
 	k.note(nil)
-	k.owner.log.Info("addresses may be held again", "instance", k.name, "iface", k.config.Interface)
 	k.owner.observer.Restored(k.name)
 }
 
@@ -398,7 +399,6 @@ func (k *keeper) giveUp(reason error) {
 	k.defeats++
 	k.note(reason)
 	k.settle(reason)
-	k.owner.log.Error("cannot keep addresses", "instance", k.name, "iface", k.config.Interface, "reason", reason)
 	k.owner.observer.Lost(k.name, reason)
 }
 
@@ -414,14 +414,10 @@ func (k *keeper) settle(err error) {
 
 func (k *keeper) report(d Drift, err error) {
 	d.Instance, d.Interface, d.Err = k.name, k.config.Interface, err
-	if err == nil {
-		k.owner.log.Warn("addresses put right", "instance", k.name, "iface", d.Interface,
-			"reason", d.Cause.String(), "addresses", brief(d.Addresses))
-	}
 	k.owner.observer.Drifted(d)
 }
 
-// brief names addresses in a log line: the first few, and how many more.
+// brief names addresses in an error: the first few, and how many more.
 func brief(addresses []netip.Prefix) string {
 	const few = 4
 	text := fmt.Sprint(addresses[:min(few, len(addresses))])

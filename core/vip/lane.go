@@ -14,7 +14,7 @@ import (
 // the lane rests for a millisecond, and the packets for one address are at
 // least roundPause apart, so that one short disturbance does not lose them all.
 const (
-	chunk      = 64
+	chunk      = 128
 	chunkPause = time.Millisecond
 	roundPause = 20 * time.Millisecond
 )

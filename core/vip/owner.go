@@ -59,8 +59,9 @@ type Announcer interface {
 	Announce(iface string, addresses []netip.Addr) error
 }
 
-// Observer hears what happens to addresses. It is called from the goroutines
-// of the instances and must not block; it may call the Owner.
+// Observer hears what happens to addresses; what it hears is not logged here as
+// well. It is called from the goroutines of the instances and must not block;
+// it may call the Owner.
 type Observer interface {
 	// Drifted reports that an address was not as it should be.
 	Drifted(Drift)
@@ -201,7 +202,8 @@ func (o *Owner) start(laneCtx context.Context, keepers, lanes *sync.WaitGroup) (
 
 // Set adds an instance, or gives it another configuration: addresses that are
 // in both stay untouched. A new instance does nothing until the first Acquire
-// or Release says what it is.
+// or Release says what it is. One that moves to another interface is new there,
+// since its router is; on the old one its addresses are taken off.
 func (o *Owner) Set(instance Instance) {
 	instance.Addresses = slices.Clone(instance.Addresses)
 	o.mu.Lock()
@@ -217,6 +219,9 @@ func (o *Owner) Set(instance Instance) {
 		poke(o.wake)
 	}
 	k.tell(func(n *notes) {
+		if n.config.Interface != instance.Interface {
+			n.want, n.decided, n.repeat = false, false, 0
+		}
 		n.config = instance
 		n.removed = false
 	})

@@ -276,7 +276,16 @@ func TestReloadWithAnotherInterface(t *testing.T) {
 	run(t, func(b *bench) {
 		holdOne(b)
 		b.kernel.AddLink("eth1", "198.51.100.1/24")
+		b.Announce("VI_1", Burst{Repeat: 100})
 		b.Set(Instance{Name: "VI_1", Interface: "eth1", Addresses: prefixes("192.0.2.10/24")})
+		b.settle()
+		b.kernel.Forget()
+		// Who is active there is not decided yet.
+		b.want(eth0, own, "link eth1 3 up", "address eth1 198.51.100.1/24")
+		if s := b.Snapshot()["VI_1"]; s.Holding || s.Interface != "eth1" {
+			b.Errorf("status %+v", s)
+		}
+		b.Acquire("VI_1")
 		b.settle()
 		b.want(eth0, own, "link eth1 3 up", vip1eth1, "address eth1 198.51.100.1/24")
 		b.wantEvents()

@@ -328,11 +328,16 @@ func TestManyAddresses(t *testing.T) {
 			m.set(addresses...)
 			m.Release("VI_1")
 			client.AddAddress("eth0", "10.0.255.1/16")
-			client.Sysctl("ipv4/conf/eth0/arp_accept", "1") // Learns from announcements alone.
+			// One neighbour is enough: the kernel's table of them is small and
+			// shared by all namespaces.
+			last := strings.TrimSuffix(addresses[count-1], "/16")
+			client.LearnNeighbour(last)
 			m.Acquire("VI_1")
 			m.Announce("VI_1", vip.Burst{Repeat: 2})
-			last := strings.TrimSuffix(addresses[count-1], "/16")
-			m.eventually("the last address is announced", func() bool {
+			m.eventually("everything is announced", func() bool {
+				return m.Snapshot()["VI_1"].Announced == uint64(2*count)
+			})
+			m.eventually("the client knows the last address", func() bool {
 				return client.Neighbour("eth0", last).String() == n.MAC("eth0").String()
 			})
 			if got := len(n.Addresses("eth0")); got != count+1 {
@@ -396,5 +401,44 @@ func TestReleasingDoesNotTakeTheMachinesAddressAlong(t *testing.T) {
 	m.eventually("the addresses are gone", func() bool { return len(n.Addresses("eth0")) < 2 })
 	if !n.HasAddress("eth0", "192.0.2.1") {
 		t.Error("the machine's own address went with the virtual one")
+	}
+}
+
+func TestManyInstancesTakeOverTogether(t *testing.T) {
+	n, client := lan(t)
+	client.AddAddress("eth0", "10.0.255.1/16")
+	m := start(t, n)
+	const instances, repeat = 255, 2
+	for i := range instances {
+		name := fmt.Sprintf("VI_%d", i)
+		m.Set(vip.Instance{Name: name, Interface: "eth0", Addresses: prefixes(
+			fmt.Sprintf("10.0.%d.1/32", i), fmt.Sprintf("10.0.%d.2/32", i),
+			fmt.Sprintf("10.0.%d.3/32", i), fmt.Sprintf("10.0.%d.4/32", i),
+		)})
+		m.Release(name)
+	}
+	for i := range instances {
+		name := fmt.Sprintf("VI_%d", i)
+		m.Acquire(name)
+		m.Announce(name, vip.Burst{Repeat: repeat})
+	}
+	m.eventually("everything is there and announced", func() bool {
+		for _, s := range m.Snapshot() {
+			if s.Announced != 4*repeat {
+				return false
+			}
+		}
+		return len(n.Addresses("eth0")) == 1+4*instances
+	})
+	client.LearnNeighbour("10.0.254.4")
+	m.eventually("the client reaches the last address", func() bool {
+		return client.Neighbour("eth0", "10.0.254.4").String() == n.MAC("eth0").String()
+	})
+	m.end()
+	if got := len(n.Addresses("eth0")); got != 1 {
+		t.Errorf("%d addresses are left, want the machine's own", got)
+	}
+	if len(m.events) != 0 {
+		t.Errorf("observer heard %q, want nothing: all of this was halo's doing", <-m.events)
 	}
 }

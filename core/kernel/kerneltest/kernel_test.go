@@ -197,6 +197,7 @@ func TestKernelInMemoryFailsWhenTold(t *testing.T) {
 	if err := k.Announce("eth0", vip); !errors.Is(err, unix.ENETDOWN) {
 		t.Errorf("announcing on a link that is down: %v", err)
 	}
+	k.Take("eth0", "192.0.2.10/24")
 	k.Vanish("192.0.2.10/24", 1)
 	for i, want := range []int{0, 1} {
 		if err := calls[kerneltest.CallAdd](); err != nil {
