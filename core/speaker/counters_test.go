@@ -50,7 +50,7 @@ func TestDropsAreCountedByReason(t *testing.T) {
 			if tt.change != nil {
 				tt.change(&c, &m)
 			}
-			b, meta := payload(t, "192.0.2.9", c)
+			b, meta := payload(t, c)
 			if m.TTL != 0 {
 				meta.TTL = m.TTL
 			}
@@ -71,7 +71,7 @@ func TestDropsAreCountedByReason(t *testing.T) {
 			}
 		}
 		h.conn().arrive([]byte{0x31, 51}, wire.Meta{})
-		h.conn().arrive(func() ([]byte, wire.Meta) { c := own; c.VRID = 7; return payload(t, "192.0.2.9", c) }())
+		h.conn().arrive(func() ([]byte, wire.Meta) { c := own; c.VRID = 7; return payload(t, c) }())
 		synctest.Wait()
 		s := h.snapshot()
 		if s.Counters.Short != 1 || s.Counters.Packets != uint64(len(tests)+2) || len(s.Foreign) != 1 || s.Foreign[7] != 1 {
@@ -94,7 +94,7 @@ func TestMismatchIsReportedOnce(t *testing.T) {
 		peer := config(200)
 		peer.Addresses = append(slices.Clone(peer.Addresses), h.source)
 		peer.Interval, peer.Checksum = 2*time.Second, wire.Plain
-		b, m := payload(t, "192.0.2.9", peer)
+		b, m := payload(t, peer)
 		for range 1000 {
 			for range 100 {
 				h.conn().arrive(b, m)
@@ -131,7 +131,7 @@ func TestAllVRIDsOnOneInterface(t *testing.T) {
 			for vrid := 1; vrid <= 255; vrid++ {
 				peer := config(200)
 				peer.VRID = uint8(vrid)
-				c.arrive(payload(t, "192.0.2.9", peer))
+				c.arrive(payload(t, peer))
 			}
 			time.Sleep(time.Second)
 		}

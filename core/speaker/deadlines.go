@@ -5,15 +5,16 @@ package speaker
 type deadlines []*router
 
 // Len implements heap.Interface.
-func (d deadlines) Len() int { return len(d) }
+func (d *deadlines) Len() int { return len(*d) }
 
 // Less implements heap.Interface.
-func (d deadlines) Less(i, j int) bool { return d[i].deadline.Before(d[j].deadline) }
+func (d *deadlines) Less(i, j int) bool { return (*d)[i].deadline.Before((*d)[j].deadline) }
 
 // Swap implements heap.Interface.
-func (d deadlines) Swap(i, j int) {
-	d[i], d[j] = d[j], d[i]
-	d[i].index, d[j].index = i, j
+func (d *deadlines) Swap(i, j int) {
+	q := *d
+	q[i], q[j] = q[j], q[i]
+	q[i].index, q[j].index = i, j
 }
 
 // Push implements heap.Interface.

@@ -1,7 +1,6 @@
 package speaker_test
 
 import (
-	"fmt"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -60,13 +59,13 @@ func TestElection(t *testing.T) {
 func TestEqualPriorities(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &network{}
-		var hosts []*host
-		for i := range 3 {
-			h := newHost(t, n, fmt.Sprintf("192.0.2.%d", i+1))
-			defer h.run()()
+		hosts := []*host{newHost(t, n, "192.0.2.1"), newHost(t, n, "192.0.2.2"), newHost(t, n, "192.0.2.3")}
+		defer hosts[0].run()()
+		defer hosts[1].run()()
+		defer hosts[2].run()()
+		for _, h := range hosts {
 			h.set("VI_1", config(100))
 			h.up()
-			hosts = append(hosts, h)
 		}
 		// Let every timer expire before any packet is delivered.
 		for _, h := range hosts {
@@ -79,7 +78,7 @@ func TestEqualPriorities(t *testing.T) {
 			if i == 2 {
 				want = vrrp.Active
 			}
-			if got := h.state("VI_1"); got != want {
+			if got := h.state(); got != want {
 				t.Errorf("%v is %v", h.source, got)
 			}
 		}
@@ -160,7 +159,7 @@ func TestExchangedVRIDs(t *testing.T) {
 		for vrid, name := range map[uint8]string{51: "y", 52: "x"} {
 			c := config(200)
 			c.VRID = vrid
-			h.conn().arrive(payload(t, "192.0.2.9", c))
+			h.conn().arrive(payload(t, c))
 			synctest.Wait()
 			if got := h.snapshot().Routers[name].Counters.Received; got != 1 {
 				t.Errorf("%s received %d of its own", name, got)

@@ -239,9 +239,10 @@ func (h *host) snapshot() speaker.Snapshot {
 	return s
 }
 
-func (h *host) state(name string) vrrp.State {
+// state is that of VI_1.
+func (h *host) state() vrrp.State {
 	h.t.Helper()
-	return h.snapshot().Routers[name].State
+	return h.snapshot().Routers["VI_1"].State
 }
 
 func (h *host) note(format string, args ...any) {
@@ -321,11 +322,11 @@ func config(priority uint8) vrrp.Config {
 	}
 }
 
-// payload encodes what a peer with this configuration would send.
-func payload(t *testing.T, source string, c vrrp.Config) ([]byte, wire.Meta) {
+// payload encodes what a peer at 192.0.2.9 with this configuration would send.
+func payload(t *testing.T, c vrrp.Config) ([]byte, wire.Meta) {
 	t.Helper()
 	a := wire.Advertisement{Version: c.Version, VRID: c.VRID, Priority: c.Priority, Interval: c.Interval, Addresses: c.Addresses, Auth: c.Auth}
-	m := wire.Meta{Source: netip.MustParseAddr(source), Destination: wire.GroupIPv4(), TTL: wire.HopLimit}
+	m := wire.Meta{Source: netip.MustParseAddr("192.0.2.9"), Destination: wire.GroupIPv4(), TTL: wire.HopLimit}
 	b, err := a.Append(nil, m.Source, m.Destination, c.Checksum)
 	if err != nil {
 		t.Fatal(err)

@@ -30,13 +30,13 @@ func TestHangingListenersAreNotWaitedFor(t *testing.T) {
 		for i := range 2000 {
 			// A better router comes and goes: many orders, many events.
 			c := config(200)
-			h.conn().arrive(payload(t, "192.0.2.9", c))
+			h.conn().arrive(payload(t, c))
 			c.Priority = 0
 			synctest.Wait()
-			h.conn().arrive(payload(t, "192.0.2.9", c))
+			h.conn().arrive(payload(t, c))
 			time.Sleep(time.Second)
-			if h.state("VI_1") != vrrp.Active {
-				t.Fatalf("round %d: is %v", i, h.state("VI_1"))
+			if h.state() != vrrp.Active {
+				t.Fatalf("round %d: is %v", i, h.state())
 			}
 		}
 		time.Sleep(time.Minute)
@@ -143,7 +143,7 @@ func TestReadsBeforeActing(t *testing.T) {
 		h.up()
 		synctest.Wait()
 		peer := config(200)
-		h.conn().arrive(payload(t, "192.0.2.9", peer))
+		h.conn().arrive(payload(t, peer))
 		synctest.Wait()
 		// The process is not run for four seconds: it hangs in the next call.
 		stalled := false
@@ -156,7 +156,7 @@ func TestReadsBeforeActing(t *testing.T) {
 		}, nil)
 		for range 4 {
 			time.Sleep(time.Second)
-			h.conn().arrive(payload(t, "192.0.2.9", peer))
+			h.conn().arrive(payload(t, peer))
 		}
 		time.Sleep(time.Second)
 		h.want(h.told("state"), "state VI_1 initialize>backup startup at 0s")
@@ -191,8 +191,8 @@ func TestFrozenActiveRouter(t *testing.T) {
 			return nil
 		}, nil)
 		time.Sleep(5 * time.Second)
-		if b.state("VI_1") != vrrp.Active {
-			t.Errorf("b is %v while a is frozen", b.state("VI_1"))
+		if b.state() != vrrp.Active {
+			t.Errorf("b is %v while a is frozen", b.state())
 		}
 		a.told()
 		time.Sleep(time.Second)
@@ -213,7 +213,7 @@ func TestFloodDoesNotDelay(t *testing.T) {
 		synctest.Wait()
 		foreign := config(200)
 		foreign.VRID = 99
-		b, m := payload(t, "192.0.2.9", foreign)
+		b, m := payload(t, foreign)
 		c := h.conn()
 		flood := true
 		c.hooks(func() error {

@@ -87,8 +87,8 @@ func TestSocketFails(t *testing.T) {
 			}
 		}
 		time.Sleep(4 * time.Second)
-		if h.state("VI_1") != vrrp.Active {
-			t.Errorf("is %v", h.state("VI_1"))
+		if h.state() != vrrp.Active {
+			t.Errorf("is %v", h.state())
 		}
 
 		// It breaks while in use.
@@ -100,8 +100,8 @@ func TestSocketFails(t *testing.T) {
 			t.Errorf("%v, %d errors", s.Routers["VI_1"].State, s.Counters.ReceiveErrors)
 		}
 		time.Sleep(time.Second)
-		if h.state("VI_1") != vrrp.Backup {
-			t.Errorf("is %v with a new socket", h.state("VI_1"))
+		if h.state() != vrrp.Backup {
+			t.Errorf("is %v with a new socket", h.state())
 		}
 
 		// A missing interface needs no socket, and says so.

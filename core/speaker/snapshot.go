@@ -55,7 +55,7 @@ func (l *loop) snapshot() Snapshot {
 	if l.link.Exists && l.socket.err != nil {
 		s.SocketError = l.socket.err.Error()
 	}
-	for vrid, n := range l.foreign {
+	for vrid, n := range &l.foreign {
 		if n > 0 {
 			s.Foreign[uint8(vrid)] = n
 		}

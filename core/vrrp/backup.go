@@ -1,7 +1,6 @@
 package vrrp
 
 import (
-	"net/netip"
 	"time"
 
 	"github.com/halo-ha/halo/core/vrrp/wire"
@@ -63,7 +62,7 @@ func (r *Router) retimeBackup(now time.Time, old *Config) {
 }
 
 // backupReceived is RFC 9568 §6.4.2 and RFC 3768 §6.4.2, advertisement.
-func (r *Router) backupReceived(now time.Time, a *wire.Advertisement, source netip.Addr, actions []Action) []Action {
+func (r *Router) backupReceived(now time.Time, a *wire.Advertisement, actions []Action) []Action {
 	b := &r.backup
 	if a.Priority == wire.PriorityRelease {
 		// The wait is the skew time, counted from the first of several: some

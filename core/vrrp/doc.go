@@ -22,11 +22,12 @@
 // InterfaceChanged. Fault is halo's own: Initialize held down by a set of
 // causes, which is left by itself when the last of them has gone.
 //
-// Where the Router departs from the RFC it says so at that line. The three
-// departures worth knowing: an address owner does listen to advertisements, so
-// that two owners can be told apart; the same goes for an active router which
-// hears itself; and a backup that was not running when its timer expired
-// listens for one more interval before it claims the addresses.
+// Where the Router departs from the RFC it says so at that line. The departures
+// worth knowing: an address owner does listen to advertisements, so that two
+// owners can be told apart; a router that yields says so with a last
+// advertisement, so that the better one notices a split whoever speaks first;
+// and a backup that was not running when its timer expired listens for one more
+// interval before it claims the addresses.
 //
 // Read Router first, then Event and Action.
 package vrrp

@@ -58,7 +58,7 @@ func newLAN(t testing.TB) *lan {
 	return &lan{t: t, start: start, now: start, trace: func(string, ...any) {}}
 }
 
-func (l *lan) add(name string, source string, config vrrp.Config) *node {
+func (l *lan) add(name, source string, config vrrp.Config) *node {
 	n := &node{name: name, source: netip.MustParseAddr(source), router: vrrp.New(config)}
 	l.nodes = append(l.nodes, n)
 	return n

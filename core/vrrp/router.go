@@ -115,7 +115,7 @@ func (r *Router) received(now time.Time, e *AdvertReceived, actions []Action) []
 		return actions
 	case Backup:
 		actions = r.observe(now, e, actions)
-		actions = r.backupReceived(now, a, e.Source, actions)
+		actions = r.backupReceived(now, a, actions)
 	case Active:
 		actions = r.observe(now, e, actions)
 		actions = r.activeReceived(now, a, e.Source, actions)

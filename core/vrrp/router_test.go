@@ -174,8 +174,11 @@ func TestStoppedAnswersNothing(t *testing.T) {
 	r := in(t, vrrp.Active, baseConfig())
 	r.Handle(t0, vrrp.Stopped{}, nil)
 	for _, e := range []vrrp.Event{
-		vrrp.InterfaceChanged{Exists: true, Up: true, Source: own}, heard(1, low), vrrp.DeadlineReached{},
-		vrrp.Reconfigured{Config: with(func(c *vrrp.Config) { c.Priority = 255 })}, vrrp.Stopped{},
+		vrrp.InterfaceChanged{Exists: true, Up: true, Source: own},
+		heard(1, low),
+		vrrp.DeadlineReached{},
+		vrrp.Reconfigured{Config: with(func(c *vrrp.Config) { c.Priority = 255 })},
+		vrrp.Stopped{},
 	} {
 		if got := lines(r.Handle(t0.Add(time.Hour), e, nil)); got != "" {
 			t.Errorf("%T: did %q", e, got)

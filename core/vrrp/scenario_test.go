@@ -246,10 +246,11 @@ func (s *script) status(n *node) {
 	if at, ok := n.router.Deadline(); ok {
 		line += fmt.Sprintf(", next in %v", at.Sub(s.now))
 	}
+	var mismatches strings.Builder
 	for _, m := range v.Mismatches {
-		line += fmt.Sprintf(", mismatch %v", m.Kind)
+		fmt.Fprintf(&mismatches, ", mismatch %v", m.Kind)
 	}
-	s.trace("%s", line)
+	s.trace("%s%s", line, mismatches.String())
 }
 
 func summary(c *vrrp.Config) string {

@@ -79,7 +79,7 @@ func TestAlarmLateness(t *testing.T) {
 	const rounds, wait = 50, 10*time.Millisecond + 300*time.Microsecond
 	a := newAlarm(t)
 	timer := time.NewTimer(time.Hour)
-	var exact, runtimes []time.Duration
+	exact, runtimes := make([]time.Duration, 0, rounds), make([]time.Duration, 0, rounds)
 	for range rounds {
 		set := time.Now()
 		a.Reset(wait)

@@ -75,7 +75,7 @@ func (a Advertisement) String() string {
 }
 
 // Length is the number of bytes Append adds.
-func (a *Advertisement) Length() int {
+func (a Advertisement) Length() int {
 	n := headerLength + len(a.Addresses)*ipv4Length
 	if a.Version == V2 {
 		n += passwordLength
@@ -84,7 +84,7 @@ func (a *Advertisement) Length() int {
 }
 
 // Validate says whether the values can be put on the wire.
-func (a *Advertisement) Validate() error {
+func (a Advertisement) Validate() error {
 	if err := ValidInterval(a.Version, a.Interval); err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func ValidInterval(version Version, interval time.Duration) error {
 
 // Append encodes the advertisement behind dst. Source and destination are those
 // of the IP packet: they enter the checksum of version 3 unless form is Plain.
-func (a *Advertisement) Append(dst []byte, source, destination netip.Addr, form ChecksumForm) ([]byte, error) {
+func (a Advertisement) Append(dst []byte, source, destination netip.Addr, form ChecksumForm) ([]byte, error) {
 	if err := a.Validate(); err != nil {
 		return dst, err
 	}
@@ -158,9 +158,9 @@ func (a *Advertisement) Append(dst []byte, source, destination netip.Addr, form 
 	return dst, nil
 }
 
-// decode fills the values from a message of exactly the length its count asks
-// for. The message's version is known to be 2 or 3.
-func (a *Advertisement) decode(message []byte) {
+// decode fills a from a message of exactly the length its count asks for, whose
+// version is known to be 2 or 3.
+func decode(a *Advertisement, message []byte) {
 	a.Version = Version(message[0] >> 4)
 	a.VRID = message[1]
 	a.Priority = message[2]

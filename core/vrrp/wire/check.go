@@ -55,7 +55,7 @@ func (e *Expect) Check(payload []byte, m Meta, a *Advertisement) (Findings, Drop
 		}
 		return Findings{}, DropVersion
 	}
-	a.decode(message)
+	decode(a, message)
 	form, intact := verify(message, version, m, e.Checksum)
 	switch {
 	case m.TTL != HopLimit: // RFC 9568 §7.1, RFC 3768 §7.1.
