@@ -63,6 +63,15 @@ func testCatalogue(t testing.TB) *stubCatalogue {
 	return c
 }
 
+// builtInCatalogue is testCatalogue with the plugins that come with halo alone,
+// so that what is said of a file is what `halo check` says.
+func builtInCatalogue(t testing.TB) *stubCatalogue {
+	t.Helper()
+	c := testCatalogue(t)
+	c.plugins = slices.DeleteFunc(c.plugins, func(p schema.Plugin) bool { return p.Name == "halo-check-stub" })
+	return c
+}
+
 // testMachine is the same wherever the tests run.
 func testMachine() machine {
 	return machine{

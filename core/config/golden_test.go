@@ -19,13 +19,14 @@ var rewrite = flag.Bool("rewrite", false, "write the messages of testdata/config
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	for _, dir := range []struct {
-		name     string
-		severity Severity
-		least    int
+		name      string
+		severity  Severity
+		catalogue *stubCatalogue
+		least     int
 	}{
-		{"bad", SeverityError, 35},
-		{"settings", SeverityError, 15},
-		{"odd", SeverityWarning, 10},
+		{"bad", SeverityError, builtInCatalogue(t), 35},
+		{"settings", SeverityError, testCatalogue(t), 15},
+		{"odd", SeverityWarning, builtInCatalogue(t), 10},
 	} {
 		paths := files(t, dir.name)
 		if len(paths) < dir.least {
@@ -34,19 +35,19 @@ func TestMistakes(t *testing.T) {
 		for _, path := range paths {
 			t.Run(dir.name+"/"+strings.TrimSuffix(filepath.Base(path), ".toml"), func(t *testing.T) {
 				t.Parallel()
-				testMistake(t, path, dir.severity)
+				testMistake(t, path, dir.severity, *dir.catalogue)
 			})
 		}
 	}
 }
 
-func testMistake(t *testing.T, path string, severity Severity) {
+func testMistake(t *testing.T, path string, severity Severity, catalogue stubCatalogue) {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, problems := parse(filepath.Base(path), data, testCatalogue(t), testMachine())
+	g, problems := parse(filepath.Base(path), data, &catalogue, testMachine())
 	if len(problems) != 1 {
 		t.Errorf("%d problems, want 1:\n%s", len(problems), problems)
 	}
