@@ -111,7 +111,7 @@ func TestPerfdata(t *testing.T) {
 		"plain":     {"OK | load1=0.25;5;10;0; load15=1", "OK", map[string]float64{"load1": 0.25, "load15": 1}},
 		"times":     {"|a=1s b=20ms c=5us d=7ns", "", map[string]float64{"a_seconds": 1, "b_seconds": 0.02, "c_seconds": 0.000005, "d_seconds": 7e-9}},
 		"units":     {"|used=81%;90 requests=17c size=5B mem=2643MB;5948 temp=-3.5C odd=1\u03a9", "", map[string]float64{"used_percent": 81, "requests_total": 17, "size_bytes": 5, "mem_mb": 2643, "temp_c": -3.5, "odd": 1}},
-		"quoted":    {"|'free space'=4% 'it''s'=1 '='=2", "", map[string]float64{"free_space_percent": 4, "it__s": 1, "value": 2}},
+		"quoted":    {"|'free space'=4% 'it''s'=1 '='=2", "", map[string]float64{"free_space_percent": 4, "it_s": 1, "value": 2}},
 		"odd names": {"|/=1 5min=2 C:\\=3 _x=4 \u00fc=5", "", map[string]float64{"value": 1, "value_5min": 2, "c": 3, "x": 4}},
 		"undefined": {"|a=U b=;1 c= d=1.2.3 e=-- f=1", "", map[string]float64{"f": 1}},
 		"broken":    {"|nonsense x=1 'open=2 y=3", "", map[string]float64{"x": 1, "y": 3}},
