@@ -36,13 +36,12 @@ build: ## build bin/halo, bin/halo-plugins and the links in bin/plugins
 	@for plugin in $(PLUGINS); do ln -sfn ../halo-plugins bin/plugins/$$plugin; done
 
 .PHONY: test
-test: build $(TOOLS)/halo-guest $(TOOLS)/gotestsum ## run every test there is; as root on Debian installs what they need
+test: build $(TOOLS)/halo-guest $(TOOLS)/halo-demo $(TOOLS)/gotestsum ## run every test there is; as root on Debian installs what they need
 	@PACKAGES='$(PACKAGES)' GUEST_PACKAGES='$(GUEST_PACKAGES)' .ci/test
 
 .PHONY: demo
-demo: build $(TOOLS)/halo-guest ## show a failover and a failing web server, in under a minute
+demo: build $(TOOLS)/halo-guest $(TOOLS)/halo-demo ## show a failover and a failing web server, in under a minute
 	@.ci/packages demo
-	@CGO_ENABLED=0 $(GO) build -buildvcs=false -o $(TOOLS)/halo-demo ./contrib/demo
 	@$(TOOLS)/halo-demo -bin bin -guest $(TOOLS)/halo-guest
 
 .PHONY: lint
@@ -103,6 +102,8 @@ $(eval $(call install_tool,golangci-lint,$(GOLANGCI_LINT)))
 $(eval $(call install_tool,gotestsum,$(GOTESTSUM)))
 
 # Always asked: go build knows best whether it is up to date.
-.PHONY: $(TOOLS)/halo-guest
+.PHONY: $(TOOLS)/halo-guest $(TOOLS)/halo-demo
 $(TOOLS)/halo-guest:
 	@CGO_ENABLED=0 $(GO) build -buildvcs=false -o $@ ./core/kernel/kerneltest/guest/halo-guest
+$(TOOLS)/halo-demo:
+	@CGO_ENABLED=0 $(GO) build -buildvcs=false -o $@ ./contrib/demo

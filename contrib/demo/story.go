@@ -22,14 +22,10 @@ const (
 
 // introduction is the picture of the network.
 const introduction = `
-   client            switch            balancers              web servers
-
-   192.0.2.101 ────────┬──────────── lb1  192.0.2.1  ┐
-                       │                  priority 150  ├─ 192.0.2.10:80
-                       ├──────────── lb2  192.0.2.2  ┘
-                       │                  priority 100
-                       ├─────────────────────────────────── web1  192.0.2.21
-                       └─────────────────────────────────── web2  192.0.2.22
+   client  192.0.2.101 ──┬── 192.0.2.1   lb1   priority 150  ┐ virtual IP
+                         ├── 192.0.2.2   lb2   priority 100  ┘ 192.0.2.10
+                         ├── 192.0.2.21  web1
+                         └── 192.0.2.22  web2
 `
 
 // story is the state the chapters share.
