@@ -48,13 +48,25 @@ func (s *Service) appendAttributes(b []byte) []byte {
 		b = append(b, " -o"...)
 	}
 	separator := " -b "
-	for i, f := range [...]Flags{SchedulerFlag1, SchedulerFlag2, SchedulerFlag3} {
-		if s.Flags&f != 0 {
-			b = strconv.AppendInt(append(append(b, separator...), "flag-"...), int64(i+1), 10)
+	for i, name := range s.flagNames() {
+		if s.Flags&(SchedulerFlag1<<i) != 0 {
+			b = append(append(b, separator...), name...)
 			separator = ","
 		}
 	}
 	return b
+}
+
+// flagNames are ipvsadm's names of the three scheduler flags.
+func (s *Service) flagNames() [3]string {
+	switch s.Scheduler {
+	case "sh":
+		return [...]string{"sh-fallback", "sh-port", "flag-3"}
+	case "mh":
+		return [...]string{"mh-fallback", "mh-port", "flag-3"}
+	default:
+		return [...]string{"flag-1", "flag-2", "flag-3"}
+	}
 }
 
 // appendPrefix appends how clients are grouped, unless that is by the whole

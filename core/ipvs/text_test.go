@@ -12,7 +12,8 @@ import (
 func TestTableText(t *testing.T) {
 	table := ipvs.Table{
 		{Key: ipvs.MarkKey(10, ipvs.IPv6), Scheduler: "mh", Flags: ipvs.SchedulerFlag1 | ipvs.SchedulerFlag2},
-		{Key: ipvs.MarkKey(10, ipvs.IPv4), Scheduler: "wlc"},
+		{Key: ipvs.MarkKey(10, ipvs.IPv4), Scheduler: "wlc", Flags: ipvs.SchedulerFlag1 | ipvs.SchedulerFlag3},
+		{Key: ipvs.MarkKey(11, ipvs.IPv4), Scheduler: "sh", Flags: ipvs.SchedulerFlag2},
 		{
 			Key: ipvs.AddressKey(ipvs.TCP, addrPort(t, "[::ffff:192.0.2.10]:80")), Scheduler: "wrr",
 			Persistence: ipvs.Persistence{Timeout: 50},
@@ -45,8 +46,9 @@ func TestTableText(t *testing.T) {
 		"-A -t [2001:db8::10]:80 -s rr -p 1",
 		"-A --sctp-service [2001:db8::10]:80 -s sh -p 300 -M 64 -b flag-3",
 		"-a --sctp-service [2001:db8::10]:80 -r [2001:db8::20]:80 -m -w 1",
-		"-A -f 10 -s wlc",
-		"-A -f 10 -6 -s mh -b flag-1,flag-2",
+		"-A -f 10 -s wlc -b flag-1,flag-3",
+		"-A -f 10 -6 -s mh -b mh-fallback,mh-port",
+		"-A -f 11 -s sh -b sh-port",
 		"",
 	}, "\n")
 	if d := cmp.Diff(want, table.String()); d != "" {
