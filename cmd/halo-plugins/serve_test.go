@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+
+	"github.com/halo-ha/halo/sdk/check"
+	"github.com/halo-ha/halo/sdk/host"
+)
+
+// patience bounds every wait of these tests; reaching it is a failure.
+const patience = 30 * time.Second
+
+// running is a plugin process with its host's end.
+type running struct {
+	session  *host.Session
+	lifeline *os.File
+	pid      int
+}
+
+// start starts a plugin as halo's core does: own session, lifeline, death
+// signal, encrypted connection. The death signal asks for a thread that stays,
+// which the test's is.
+func start(t *testing.T, name string, probes ...host.Probe) *running {
+	t.Helper()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	command := exec.Command(link(t, name)) //nolint:noctx // go-plugin ends it.
+	command.Env = []string{asPlugin + "=1", "HALO_PLUGIN_LIFELINE_FD=3", "PLUGIN_UNIX_SOCKET_DIR=" + t.TempDir()}
+	command.ExtraFiles = []*os.File{read}
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	client := plugin.NewClient(&plugin.ClientConfig{
+		HandshakeConfig:  host.Handshake(),
+		VersionedPlugins: host.PluginSet(),
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		AutoMTLS:         true,
+		SkipHostEnv:      true,
+		Cmd:              command,
+		Logger:           hclog.NewNullLogger(),
+	})
+	t.Cleanup(func() {
+		_ = write.Close()
+		client.Kill()
+	})
+	rpc, err := client.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := rpc.Dispense(host.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := host.NewClient(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	diagnostics, err := c.Validate(ctx, probes)
+	if err != nil || len(diagnostics) > 0 {
+		t.Fatalf("validate: %v, %v", diagnostics, err)
+	}
+	session, err := c.Session(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{session.Begin(1), session.Upsert(probes), session.Commit(1)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &running{session: session, lifeline: write, pid: command.Process.Pid}
+}
+
+// first returns the first result of each probe.
+func (r *running) first(t *testing.T, probes int) map[uint64]check.Result {
+	t.Helper()
+	found := map[uint64]check.Result{}
+	for len(found) < probes {
+		message, err := r.session.Recv()
+		if err != nil {
+			t.Fatalf("after %d results: %v", len(found), err)
+		}
+		results, ok := message.(*host.Results)
+		if !ok {
+			continue
+		}
+		for _, result := range results.Results {
+			if _, seen := found[result.ID]; !seen {
+				found[result.ID] = result.Result
+			}
+		}
+	}
+	return found
+}
+
+func probe(id uint64, typ, settings string, target check.Target) host.Probe {
+	return host.Probe{
+		ID: id, Type: typ, Target: target, Settings: []byte(settings),
+		Schedule: host.Schedule{Interval: time.Second, RetryInterval: time.Second, Timeout: time.Second, Rise: 1, Fall: 1},
+	}
+}
+
+func TestServeTCP(t *testing.T) {
+	var config net.ListenConfig
+	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	at := netip.MustParseAddrPort(listener.Addr().String())
+	up := check.Target{Address: at.Addr(), Port: at.Port()}
+	down := up
+	down.Address = netip.MustParseAddr("127.0.0.2")
+	results := start(t, "halo-check-tcp", probe(1, "tcp", "{}", up), probe(2, "tcp", "{}", down)).first(t, 2)
+	if r := results[1]; r.Outcome != check.Pass || r.Took <= 0 {
+		t.Errorf("listening server: %+v", r)
+	}
+	if r := results[2]; r.Outcome != check.Fail || r.Reason != check.ReasonRefused {
+		t.Errorf("closed port: %+v", r)
+	}
+}
+
+func TestServeMisc(t *testing.T) {
+	// What a script finds: an empty signal mask, nothing ignored, no
+	// descriptor of the plugin's, no privilege to gain, none of its secrets.
+	look := `exec 2>&1
+grep -E "^(SigIgn|SigBlk|NoNewPrivs)" /proc/self/status | tr -d "\t\n"
+printf " fds:"; ls /proc/self/fd | tr "\n" ","
+env | grep -c -E "^(PLUGIN_|HALO_PLUGIN_)"`
+	r := start(t, "halo-check-misc",
+		probe(1, "misc", `{"command": ["/bin/sh", "-c", "exit 0"]}`, check.Target{}),
+		probe(2, "misc", `{"command": ["/bin/sh", "-c", "echo no; exit 9"]}`, check.Target{}),
+		probe(3, "misc", `{"command": ["/bin/sh", "-c", "exit 9"], "dialect": "keepalived-dynamic"}`, check.Target{}),
+		probe(4, "misc", `{"command": ["/bin/sh", "-c", "echo \"WARNING|x=1ms\"; exit 1"], "dialect": "nagios"}`, check.Target{}),
+		probe(5, "misc", fmt.Sprintf(`{"command": ["/bin/sh", "-c", %s]}`, strconv.Quote(look)), check.Target{}),
+	)
+	results := r.first(t, 5)
+	if got := results[1]; got.Outcome != check.Pass || got.Weight != nil {
+		t.Errorf("exit 0: %+v", got)
+	}
+	if got := results[2]; got.Outcome != check.Fail || got.Reason != check.ReasonExit || got.Detail != "exit code 9: no" {
+		t.Errorf("exit 9: %+v", got)
+	}
+	if got := results[3]; got.Outcome != check.Pass || got.Weight == nil || *got.Weight != 7 {
+		t.Errorf("exit 9, dynamic: %+v", got)
+	}
+	if got := results[4]; got.Outcome != check.Pass || got.Metrics["x_seconds"] != 0.001 || got.Detail != "WARNING" {
+		t.Errorf("nagios: %+v", got)
+	}
+	// 3 is the directory that ls reads.
+	if got := results[5]; !strings.HasPrefix(got.Detail, "exit code 1: SigBlk:0000000000000000SigIgn:0000000000000000NoNewPrivs:1 fds:0,1,2,3,0") {
+		t.Errorf("surroundings: %+v", got)
+	}
+}
+
+// TestLifelineEndsScripts: when the host's end of the pipe closes, the plugin
+// and everything that it runs are gone, also what does not listen to SIGTERM.
+func TestLifelineEndsScripts(t *testing.T) {
+	directory := t.TempDir()
+	script := "trap '' TERM; echo $$ > " + directory + "/script; sleep 3600 & echo $! > " + directory + "/child; while :; do wait; done"
+	p := probe(1, "misc", fmt.Sprintf(`{"command": ["/bin/sh", "-c", %s]}`, strconv.Quote(script)), check.Target{})
+	p.Schedule.Timeout, p.Schedule.Interval = time.Hour, time.Hour
+	r := start(t, "halo-check-misc", p)
+	leader, child := pidIn(t, filepath.Join(directory, "script")), pidIn(t, filepath.Join(directory, "child"))
+	if err := r.lifeline.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range []int{r.pid, leader, child} {
+		awaitDeath(t, pid)
+	}
+}
+
+// pidIn reads a process id that a script has written, waiting for it.
+func pidIn(t *testing.T, path string) int {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		text, err := os.ReadFile(path)
+		if err == nil && strings.HasSuffix(string(text), "\n") {
+			pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pid
+		}
+	}
+	t.Fatalf("no process id in %s", path)
+	return 0
+}
+
+// awaitDeath waits until a process is gone, or waits to be reaped.
+func awaitDeath(t *testing.T, pid int) {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+		if err != nil || strings.Contains(string(stat), ") Z ") {
+			return
+		}
+	}
+	t.Fatalf("process %d is still alive", pid)
+}
