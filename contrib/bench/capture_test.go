@@ -56,7 +56,7 @@ func newCapture(t *testing.T, n *lab.Network) *capture {
 			var readErr error
 			if err := conn.Read(func(fd uintptr) bool {
 				size, oobSize, _, _, readErr = unix.Recvmsg(int(fd), buf, oob, 0)
-				return readErr != unix.EAGAIN //nolint:errorlint // a bare errno
+				return readErr != unix.EAGAIN
 			}); err != nil || readErr != nil {
 				close(c.adverts)
 				return

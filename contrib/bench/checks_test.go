@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -24,7 +25,7 @@ func TestChecks(t *testing.T) {
 	heading("TCP checks, each target every second")
 	say("%-8s %-34s %-10s %-10s %-24s", "targets", "", "done/s", "CPU", "memory, private")
 	for _, targets := range []int{1000, 10000} {
-		t.Run(fmt.Sprint(targets), func(t *testing.T) {
+		t.Run(strconv.Itoa(targets), func(t *testing.T) {
 			ours := measureHalo(t, targets)
 			say("%-8d %-34s %-10.0f %-10s %-24s", targets, "halo plugin", ours.rate, percent(ours.checker), kilobytes(ours.checkerMemory))
 			say("%-8s %-34s %-10s %-10s %-24s", "", "halo core", "", percent(ours.core), kilobytes(ours.coreMemory))

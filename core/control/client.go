@@ -33,18 +33,21 @@ func NewClient(path string) *Client {
 
 // Status asks for the status; an answer that takes over five seconds is an error.
 func (c *Client) Status(ctx context.Context) (s Status, err error) {
-	return s, c.call(ctx, http.MethodGet, "/v1/status", 5*time.Second, &s)
+	err = c.call(ctx, http.MethodGet, "/v1/status", 5*time.Second, &s)
+	return s, err
 }
 
 // Plugins asks for the list of plugins.
 func (c *Client) Plugins(ctx context.Context) (l PluginList, err error) {
-	return l, c.call(ctx, http.MethodGet, "/v1/plugins", 5*time.Second, &l)
+	err = c.call(ctx, http.MethodGet, "/v1/plugins", 5*time.Second, &l)
+	return l, err
 }
 
 // Reload makes the daemon read its file again and waits for the outcome, up to
 // a minute.
 func (c *Client) Reload(ctx context.Context) (r ReloadReport, err error) {
-	return r, c.call(ctx, http.MethodPost, "/v1/reload", time.Minute, &r)
+	err = c.call(ctx, http.MethodPost, "/v1/reload", time.Minute, &r)
+	return r, err
 }
 
 func (c *Client) call(ctx context.Context, method, path string, limit time.Duration, into any) error {

@@ -118,6 +118,6 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, logger *slog.Log
 	if err := srv.Shutdown(grace); err != nil {
 		_ = srv.Close()
 	}
-	<-done
+	_ = <-done // It was told to end.
 	return nil
 }

@@ -1,6 +1,7 @@
 package balancing
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,11 +15,11 @@ type script struct {
 	code string // file with the exit code
 }
 
-// newScript writes a script that exits with code. It lives below /run: halo
-// refuses to run what is in a place that others can write.
-func newScript(t *testing.T, code int) *script {
+// scriptDir makes a directory for a script. It is below /run: halo refuses to
+// run what is in a place that others can write, as the test's own directory is.
+func scriptDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/run", "halo-script-")
+	dir, err := os.MkdirTemp("/run", "halo-script-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,6 +27,13 @@ func newScript(t *testing.T, code int) *script {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	return dir
+}
+
+// newScript writes a script that exits with code.
+func newScript(t *testing.T, code int) *script {
+	t.Helper()
+	dir := scriptDir(t)
 	s := &script{t: t, path: filepath.Join(dir, "check.sh"), code: filepath.Join(dir, "code")}
 	text := fmt.Sprintf("#!/bin/sh\nread -r code < %s\nexit \"$code\"\n", s.code)
 	if err := os.WriteFile(s.path, []byte(text), 0o755); err != nil {
@@ -57,20 +65,11 @@ type slowScript struct {
 
 func newSlowScript(t *testing.T) *slowScript {
 	t.Helper()
-	dir, err := os.MkdirTemp("/run", "halo-script-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := scriptDir(t)
 	// The scripts run as an account without privileges and must leave a mark.
 	marks := filepath.Join(dir, "marks")
-	for path, mode := range map[string]os.FileMode{dir: 0o755, marks: 0o777} {
-		if err := os.MkdirAll(path, mode); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(path, mode); err != nil {
-			t.Fatal(err)
-		}
+	if err := errors.Join(os.Mkdir(marks, 0o777), os.Chmod(marks, 0o777)); err != nil {
+		t.Fatal(err)
 	}
 	s := &slowScript{path: filepath.Join(dir, "slow.sh"), started: filepath.Join(marks, "started"), released: filepath.Join(dir, "released"), t: t}
 	text := fmt.Sprintf("#!/bin/sh\n: > %s\nwhile [ ! -e %s ]; do sleep 0.1; done\n", s.started, s.released)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -211,8 +212,10 @@ func (s *site) readTable() (map[string]int, error) {
 			if name, ok := names[key]; ok {
 				key = name
 			}
-			var weight int
-			fmt.Sscan(f[3], &weight)
+			weight, err := strconv.Atoi(f[3])
+			if err != nil {
+				return nil, fmt.Errorf("ipvsadm says %q: %w", line, err)
+			}
 			table[key] = weight
 		}
 	}
