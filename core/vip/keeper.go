@@ -2,9 +2,7 @@ package vip
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -106,17 +104,6 @@ type notes struct {
 	final   bool // the Owner ends
 }
 
-// belief is what a keeper holds to be on the interface, for comparing with
-// what the links show. It is replaced, never changed.
-type belief struct {
-	iface   string
-	index   int
-	idle    bool // nothing is to be concluded from the links
-	holding bool
-	// addresses should be there when holding, should not when not.
-	addresses []netip.Prefix
-}
-
 type address struct {
 	AddressStatus
 	restoring bool // was taken away while held
@@ -155,20 +142,6 @@ func (k *keeper) ended() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.notes.removed || k.notes.final
-}
-
-func (k *keeper) believes() belief {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.belief
-}
-
-func (k *keeper) snapshot() Status {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	s := k.status
-	s.Announced = k.sent.Load()
-	return s // The slice is replaced, never changed.
 }
 
 // run works off the notes until the instance is removed or the Owner ends.
@@ -219,82 +192,6 @@ func (k *keeper) step() (next time.Time, done bool) {
 	return next, n.removed && clean
 }
 
-// adopt takes over a configuration. What is on the interface and no longer
-// configured becomes obsolete.
-func (k *keeper) adopt(c Instance) {
-	old := k.config
-	if old.Interface == c.Interface && old.AddressOwner == c.AddressOwner && old.Repeat == c.Repeat &&
-		slices.Equal(old.Addresses, c.Addresses) {
-		return
-	}
-	k.config = c
-	addresses := make(map[netip.Prefix]*address, len(c.Addresses))
-	for _, p := range c.Addresses {
-		addresses[p] = &address{AddressStatus: AddressStatus{Address: p}}
-	}
-	for p, a := range k.addresses {
-		switch {
-		case old.Interface == c.Interface && addresses[p] != nil:
-			addresses[p] = a
-		case a.Present && !k.kept[p]:
-			k.obsolete = append(k.obsolete, claim{old.Interface, p})
-		}
-	}
-	k.addresses = addresses
-	k.obsolete = slices.DeleteFunc(k.obsolete, func(o claim) bool {
-		return o.iface == c.Interface && addresses[o.prefix] != nil
-	})
-	if old.Interface != c.Interface && old.Interface != "" {
-		k.away, k.index, k.kept = false, 0, nil
-		k.phase, k.swept, k.drift = idle, false, nil
-		k.reclaim(nil)
-		k.owner.silence(k.name)
-	}
-	k.looked = false // What is new may be the machine's own.
-	k.incomplete()
-	if k.lost {
-		k.lostUntil = time.Now() // The cause may be gone.
-	}
-}
-
-// dropObsolete deletes what is no longer configured.
-func (k *keeper) dropObsolete() (next time.Time) {
-	if len(k.obsolete) == 0 {
-		return time.Time{}
-	}
-	now, pause := time.Now(), removePauseMax
-	if k.ended() {
-		pause = retryPause
-		k.obsoleteAt = sooner(k.obsoleteAt, now.Add(pause))
-	}
-	if now.Before(k.obsoleteAt) {
-		return k.obsoleteAt
-	}
-	byInterface := make(map[string][]netip.Prefix)
-	for _, c := range k.obsolete {
-		byInterface[c.iface] = append(byInterface[c.iface], c.prefix)
-	}
-	k.obsolete = nil
-	for iface, list := range byInterface {
-		err := k.owner.kernel.DelAddresses(iface, k.owner.unshared(k, iface, list))
-		if err == nil {
-			k.obsoleteLogs = false
-			continue
-		}
-		k.note(err)
-		if !k.obsoleteLogs {
-			k.obsoleteLogs = true
-			k.owner.log.Error("cannot delete addresses", "instance", k.name, "iface", iface, "reason", err)
-		}
-		for _, p := range list {
-			k.obsolete = append(k.obsolete, claim{iface, p})
-		}
-		k.obsoleteAt = time.Now().Add(pause)
-		next = k.obsoleteAt
-	}
-	return next
-}
-
 // look reads what is on the interface into the addresses' status. Those that
 // were there and are not any more are gone.
 func (k *keeper) look() (gone []netip.Prefix, err error) {
@@ -337,105 +234,10 @@ func (k *keeper) keep(f fact) {
 	k.kept = kept
 }
 
-// note remembers an error for the status.
-func (k *keeper) note(err error) { k.lastErr = err }
-
-// publish makes the keeper's state visible to others.
-func (k *keeper) publish() {
-	s := Status{
-		Interface: k.config.Interface,
-		Holding:   k.phase == acquiring || k.phase == holding,
-		Lost:      k.lost,
-		Addresses: make([]AddressStatus, len(k.config.Addresses)),
-	}
-	if k.lastErr != nil {
-		s.Error = k.lastErr.Error()
-	}
-	b := belief{
-		iface: k.config.Interface, index: k.index, holding: s.Holding,
-		idle: k.lost || (!s.Holding && !k.swept),
-	}
-	for i, p := range k.config.Addresses {
-		a := k.addresses[p]
-		s.Addresses[i] = a.AddressStatus
-		// Those that are not as they should be are waiting for their time.
-		if a.Present == s.Holding && (s.Holding || !k.kept[p]) {
-			b.addresses = append(b.addresses, p)
-		}
-	}
-	if k.away {
-		b.index = 0
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.status, k.belief = s, b
-}
-
-// recover ends the time in which a lost instance does nothing.
-func (k *keeper) recover(now time.Time) {
-	if now.Before(k.lostUntil) {
-		return
-	}
-	k.lost, k.lostUntil = false, time.Time{}
-	k.losses, k.failures, k.retryAt = nil, 0, time.Time{}
-	k.note(nil)
-	k.owner.observer.Restored(k.name)
-}
-
-// incomplete ends a time in which all addresses were there. A long one makes
-// up for the defeats before it.
-func (k *keeper) incomplete() {
-	if !k.complete.IsZero() && time.Since(k.complete) >= holdDownMax {
-		k.defeats = 0
-	}
-	k.complete = time.Time{}
-}
-
-// giveUp reports that the addresses cannot be kept.
-func (k *keeper) giveUp(reason error) {
-	k.incomplete()
-	k.lost = true
-	k.lostUntil = time.Now().Add(min(holdDown<<min(k.defeats, 10), holdDownMax))
-	k.defeats++
-	k.note(reason)
-	k.settle(reason)
-	k.owner.observer.Lost(k.name, reason)
-}
-
-// settle reports drift that was put right, or cannot be.
-func (k *keeper) settle(err error) {
-	if k.drift == nil {
-		return
-	}
-	d := *k.drift
-	k.drift = nil
-	k.report(d, err)
-}
-
-func (k *keeper) report(d Drift, err error) {
-	d.Instance, d.Interface, d.Err = k.name, k.config.Interface, err
-	k.owner.observer.Drifted(d)
-}
-
-// brief names addresses in an error: the first few, and how many more.
-func brief(addresses []netip.Prefix) string {
-	const few = 4
-	text := fmt.Sprint(addresses[:min(few, len(addresses))])
-	if more := len(addresses) - few; more > 0 {
-		text = fmt.Sprintf("%s and %d more", text, more)
-	}
-	return text
-}
-
 // sooner is the earlier of two times, of which zero means never.
 func sooner(a, b time.Time) time.Time {
 	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
 		return b
 	}
 	return a
-}
-
-// recent drops the times that are longer ago than restoreWindow.
-func recent(times []time.Time, now time.Time) []time.Time {
-	return slices.DeleteFunc(times, func(t time.Time) bool { return now.Sub(t) >= restoreWindow })
 }

@@ -385,6 +385,25 @@ func TestSharedAddressStaysWhileOneInstanceHoldsIt(t *testing.T) {
 	})
 }
 
+// What was left alone for another instance's sake is looked at again when that
+// instance has nothing to do with it any more.
+func TestSharedAddressIsRemovedWhenTheOtherInstanceLetsGoOfIt(t *testing.T) {
+	run(t, func(b *bench) {
+		b.instance("VI_1", "192.0.2.10/24")
+		b.Release("VI_1")
+		b.instance("VI_2", "192.0.2.10/24", "192.0.2.11/24")
+		b.kernel.Fail(kerneltest.CallAdd, -1, errRefused)
+		b.Acquire("VI_2")
+		time.Sleep(2 * time.Second) // It gives up, and adds nothing for now.
+		b.kernel.Put("eth0", "192.0.2.10/24")
+		b.settle()
+		b.want(eth0, own, vip1)
+		b.instance("VI_2", "192.0.2.11/24")
+		b.settle()
+		b.want(eth0, own)
+	})
+}
+
 func TestBrief(t *testing.T) {
 	for want, n := range map[string]int{
 		"[]": 0, "[10.0.0.1/32]": 1,

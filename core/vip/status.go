@@ -1,6 +1,7 @@
 package vip
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -90,4 +91,74 @@ func (o *Owner) Snapshot() map[string]Status {
 		snapshot[k.name] = k.snapshot()
 	}
 	return snapshot
+}
+
+// belief is what a keeper holds to be on the interface, for comparing with
+// what the links show. It is replaced, never changed.
+type belief struct {
+	iface   string
+	index   int
+	idle    bool // nothing is to be concluded from the links
+	holding bool
+	// addresses should be there when holding, should not when not.
+	addresses []netip.Prefix
+}
+
+func (k *keeper) believes() belief {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.belief
+}
+
+func (k *keeper) snapshot() Status {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.status
+	s.Announced = k.sent.Load()
+	return s // The slice is replaced, never changed.
+}
+
+// note remembers an error for the status.
+func (k *keeper) note(err error) { k.lastErr = err }
+
+// publish makes the keeper's state visible to others.
+func (k *keeper) publish() {
+	s := Status{
+		Interface: k.config.Interface,
+		Holding:   k.phase == acquiring || k.phase == holding,
+		Lost:      k.lost,
+		Addresses: make([]AddressStatus, len(k.config.Addresses)),
+	}
+	if k.lastErr != nil {
+		s.Error = k.lastErr.Error()
+	}
+	b := belief{
+		iface: k.config.Interface, index: k.index, holding: s.Holding,
+		idle: k.lost || (!s.Holding && !k.swept),
+	}
+	for i, p := range k.config.Addresses {
+		a := k.addresses[p]
+		s.Addresses[i] = a.AddressStatus
+		// One that is missing while holding is waiting for its time. One that
+		// is there while not holding may be another instance's, for now.
+		if s.Holding && a.Present || !s.Holding && !k.kept[p] {
+			b.addresses = append(b.addresses, p)
+		}
+	}
+	if k.away {
+		b.index = 0
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.status, k.belief = s, b
+}
+
+// brief names addresses in an error: the first few, and how many more.
+func brief(addresses []netip.Prefix) string {
+	const few = 4
+	text := fmt.Sprint(addresses[:min(few, len(addresses))])
+	if more := len(addresses) - few; more > 0 {
+		text = fmt.Sprintf("%s and %d more", text, more)
+	}
+	return text
 }

@@ -30,6 +30,7 @@ type Kernel struct {
 	fleeting map[netip.Prefix]int
 	gates    map[Call]chan struct{}
 	watchers []func([]LinkState)
+	unmarked bool
 }
 
 type memoryLink struct {
@@ -118,7 +119,7 @@ func (k *Kernel) AddAddresses(link string, addresses []netip.Prefix) error {
 		}
 		if !slices.Contains(l.Addresses, p) {
 			l.Addresses = append(l.Addresses, p)
-			l.marked[p] = true
+			l.marked[p] = !k.unmarked
 		}
 	}
 	k.leave()
@@ -210,6 +211,13 @@ func (k *Kernel) PutMarked(link string, addresses ...string) {
 		}
 	}
 	k.leave()
+}
+
+// ForgetMarks makes the kernel one before 5.18, which stores no marks.
+func (k *Kernel) ForgetMarks() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.unmarked = true
 }
 
 // Take deletes addresses by somebody else's hand.
