@@ -1,0 +1,254 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// TestRoundTrip draws generations, writes each as a file in one of the ways
+// that TOML allows, with defaults left out or written, and reads it back.
+func TestRoundTrip(t *testing.T) {
+	t.Parallel()
+	catalogue, m := testCatalogue(t), testMachine()
+	rapid.Check(t, func(t *rapid.T) {
+		want := drawGeneration(t)
+		text := (&writer{t: t}).generation(want)
+		got, problems := parse("drawn.toml", []byte(text), catalogue, m)
+		if problems.HasErrors() {
+			t.Fatalf("problems:\n%s\nin:\n%s", problems, text)
+		}
+		if diff := compare(want, got); diff != "" {
+			t.Fatalf("generation (-drawn +read):\n%s\nof:\n%s", diff, text)
+		}
+		if d := Diff(want, got); !d.Empty() {
+			t.Fatalf("Diff says:\n%s", d)
+		}
+	})
+}
+
+func drawGeneration(t *rapid.T) *Generation {
+	g := &Generation{
+		File: "drawn.toml",
+		Global: Global{
+			RouterID: "lb1", RuntimeDir: "/run/halo", PluginUser: "halo",
+			PluginDirs: []string{"/opt/halo/bin/plugins", "/usr/lib/halo/plugins"},
+			LogLevel:   rapid.SampledFrom([]string{"debug", "info", "warn", "error"}).Draw(t, "log_level"),
+		},
+		IPVS:           IPVS{ResyncInterval: time.Duration(rapid.IntRange(1, 3600).Draw(t, "resync")) * time.Second},
+		Control:        Control{Socket: "/run/halo/halo.sock"},
+		Instances:      map[string]*Instance{},
+		VirtualServers: map[string]*VirtualServer{},
+		Plugins:        map[string]*Plugin{},
+	}
+	for i := range rapid.IntRange(0, 4).Draw(t, "instances") {
+		in := drawInstance(t, i)
+		g.Instances[in.Name] = in
+	}
+	for i := range rapid.IntRange(0, 4).Draw(t, "services") {
+		vs := drawService(t, i)
+		g.VirtualServers[vs.Name] = vs
+	}
+	return g
+}
+
+// drawName draws the name of the number-th object, some with dots.
+func drawName(t *rapid.T, number int) string {
+	return rapid.StringMatching(`[A-Za-z0-9_.-]{0,20}`).Draw(t, "name") + strconv.Itoa(number)
+}
+
+func drawInstance(t *rapid.T, number int) *Instance {
+	in := &Instance{
+		Name: drawName(t, number), Interface: "eth" + strconv.Itoa(number%2), VRID: uint8(number + 1),
+		Version:  rapid.SampledFrom([]uint8{2, 3}).Draw(t, "version"),
+		Priority: rapid.Uint8Range(1, 255).Draw(t, "priority"),
+		Preempt:  true, Checksum: "pseudo-header",
+		GARP: GARP{
+			Repeat: rapid.IntRange(1, 100).Draw(t, "repeat"), RefreshRepeat: rapid.IntRange(1, 100).Draw(t, "refresh_repeat"),
+			LowerPriorityRepeat: rapid.IntRange(0, 100).Draw(t, "lower_priority_repeat"),
+			Delay:               drawDuration(t, 0, time.Hour), LowerPriorityDelay: drawDuration(t, 0, time.Hour),
+			Refresh: time.Duration(rapid.IntRange(0, 86400).Draw(t, "refresh")) * time.Second,
+		},
+	}
+	if in.Priority != 255 {
+		in.Preempt = rapid.Bool().Draw(t, "preempt")
+		in.PreemptDelay = drawDuration(t, 0, 1000*time.Second)
+	}
+	switch in.Version {
+	case 2:
+		in.Interval = time.Duration(rapid.IntRange(1, 255).Draw(t, "interval")) * time.Second
+		if rapid.Bool().Draw(t, "authentication") {
+			in.Auth = &Auth{Type: "pass", Password: NewSecret(rapid.StringMatching(`[ -~]{1,8}`).Draw(t, "password"))}
+		}
+	default:
+		in.Interval = time.Duration(rapid.IntRange(1, 4095).Draw(t, "interval")) * 10 * time.Millisecond
+		in.Checksum = rapid.SampledFrom([]string{"pseudo-header", "plain"}).Draw(t, "checksum")
+	}
+	for i := range rapid.IntRange(1, 5).Draw(t, "addresses") {
+		address := netip.AddrFrom4([4]byte{10, byte(number), byte(i), 77})
+		in.Addresses = append(in.Addresses, netip.PrefixFrom(address, rapid.IntRange(1, 32).Draw(t, "bits")))
+	}
+	if rapid.Bool().Draw(t, "source") {
+		in.SourceAddress = netip.AddrFrom4([4]byte{192, 0, 2, byte(number)})
+	}
+	return in
+}
+
+func drawDuration(t *rapid.T, low, high time.Duration) time.Duration {
+	return time.Duration(rapid.Int64Range(int64(low), int64(high)).Draw(t, "duration"))
+}
+
+func drawService(t *rapid.T, number int) *VirtualServer {
+	vs := &VirtualServer{
+		Name: drawName(t, number), Address: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 1}), uint16(number/2+1)),
+		Protocol:    []string{"tcp", "udp"}[number%2],
+		Scheduler:   rapid.SampledFrom(schedulers()).Draw(t, "scheduler"),
+		Forward:     rapid.SampledFrom(forwards().allowed).Draw(t, "forward"),
+		OnFailure:   rapid.SampledFrom(failures().allowed).Draw(t, "on_failure"),
+		Quorum:      rapid.IntRange(1, 1<<31-1).Draw(t, "quorum"),
+		Persistence: time.Duration(rapid.IntRange(0, 31*86400).Draw(t, "persistence")) * time.Second,
+	}
+	checks := drawChecks(t)
+	for i := range rapid.IntRange(0, 5).Draw(t, "servers") {
+		rs := &RealServer{
+			Address: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, 0, byte(i + 1)}), vs.Address.Port()),
+			Weight:  rapid.IntRange(0, 1<<31-1).Draw(t, "weight"), Forward: rapid.SampledFrom(forwards().allowed).Draw(t, "forward"),
+			OnFailure: rapid.SampledFrom(failures().allowed).Draw(t, "on_failure"), Checks: checks,
+		}
+		if rapid.Bool().Draw(t, "own checks") {
+			rs.Checks = drawChecks(t)
+		}
+		vs.Servers = append(vs.Servers, rs)
+	}
+	return vs
+}
+
+func drawChecks(t *rapid.T) []*Check {
+	checks := []*Check{}
+	for i := range rapid.IntRange(0, 3).Draw(t, "checks") {
+		c := &Check{
+			Name: "check-" + strconv.Itoa(i), Type: "tcp", Plugin: "halo-check-tcp", User: "halo", Settings: json.RawMessage("{}"),
+			Interval: drawDuration(t, 10*time.Millisecond, day), Timeout: drawDuration(t, 10*time.Millisecond, time.Hour),
+			RetryInterval: drawDuration(t, 10*time.Millisecond, day),
+			Rise:          rapid.IntRange(1, 1000).Draw(t, "rise"), Fall: rapid.IntRange(1, 1000).Draw(t, "fall"),
+			ConnectPort: rapid.Uint16().Draw(t, "connect_port"),
+		}
+		if rapid.Bool().Draw(t, "stub") {
+			question := rapid.String().Draw(t, "question")
+			encoded, err := json.Marshal(map[string]any{"question": question, "codes": []int{1, i}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Type, c.Plugin, c.Settings, c.Sensitive = "stub", "halo-check-stub", encoded, []string{"token"}
+		}
+		checks = append(checks, c)
+	}
+	return checks
+}
+
+// writer writes a generation as TOML, in ways that it draws.
+type writer struct {
+	t *rapid.T
+	b strings.Builder
+}
+
+func (w *writer) draws(what string) bool { return rapid.Bool().Draw(w.t, what) }
+
+func (w *writer) generation(g *Generation) string {
+	fmt.Fprintf(&w.b, "global.log_level = %q # drawn\n", g.Global.LogLevel)
+	fmt.Fprintf(&w.b, "[ipvs]\n  resync_interval = %q\n", g.IPVS.ResyncInterval)
+	for name, in := range g.Instances {
+		w.instance(quotedKey(w, name), in)
+	}
+	for name, vs := range g.VirtualServers {
+		w.service(quotedKey(w, name), vs)
+	}
+	return w.b.String()
+}
+
+// quotedKey writes a key in one of the ways that fit it.
+func quotedKey(w *writer, name string) string {
+	switch {
+	case isBareWord(name) && w.draws("bare key"):
+		return name
+	case w.draws("literal key"):
+		return "'" + name + "'"
+	}
+	return strconv.Quote(name)
+}
+
+func (w *writer) instance(name string, in *Instance) {
+	garp := fmt.Sprintf("repeat = %d|delay = %q|refresh = %q|refresh_repeat = %d|lower_priority_repeat = %d|lower_priority_delay = %q",
+		in.GARP.Repeat, in.GARP.Delay, in.GARP.Refresh, in.GARP.RefreshRepeat, in.GARP.LowerPriorityRepeat, in.GARP.LowerPriorityDelay)
+	inline := w.draws("garp in braces")
+	fmt.Fprintf(&w.b, "[vrrp_instance.%s]\ninterface = %q\nvirtual_router_id = %#x\n", name, in.Interface, in.VRID)
+	fmt.Fprintf(&w.b, "version = %d\npriority = %d\nadvert_interval = %q\n", in.Version, in.Priority, spell(in.Interval))
+	if !in.Preempt || w.draws("preempt written") {
+		fmt.Fprintf(&w.b, "preempt = %t\n", in.Preempt)
+	}
+	if in.PreemptDelay > 0 || w.draws("preempt_delay written") {
+		fmt.Fprintf(&w.b, "preempt_delay = %q\n", in.PreemptDelay)
+	}
+	w.b.WriteString("addresses = [\n")
+	for _, address := range in.Addresses {
+		fmt.Fprintf(&w.b, "\t'%s', # an address\n", address)
+	}
+	w.b.WriteString("]\n")
+	if in.SourceAddress.IsValid() {
+		fmt.Fprintf(&w.b, "source_address = %q\n", in.SourceAddress)
+	}
+	if in.Version == 3 {
+		fmt.Fprintf(&w.b, "checksum = %q\n", in.Checksum)
+	}
+	if in.Auth != nil {
+		fmt.Fprintf(&w.b, "authentication = { password = %q }\n", in.Auth.Password.Reveal())
+	}
+	if inline {
+		fmt.Fprintf(&w.b, "garp = { %s }\n", strings.ReplaceAll(garp, "|", ", "))
+	} else {
+		fmt.Fprintf(&w.b, "[vrrp_instance.%s.garp]\n%s\n", name, strings.ReplaceAll(garp, "|", "\n"))
+	}
+}
+
+func (w *writer) service(name string, vs *VirtualServer) {
+	fmt.Fprintf(&w.b, "[virtual_server.%s]\naddress = %q\nprotocol = %q\nscheduler = %q\nforward = %q\n", name, vs.Address, vs.Protocol, vs.Scheduler, vs.Forward)
+	fmt.Fprintf(&w.b, "persistence = %q\nquorum = %d\non_failure = %q\n", vs.Persistence, vs.Quorum, vs.OnFailure)
+	// A server's checks are always its own here: what it inherits reads alike.
+	for _, rs := range vs.Servers {
+		fmt.Fprintf(&w.b, "[[virtual_server.%s.real_server]]\naddress = %q\nweight = %d\nforward = %q\non_failure = %q\n", name, rs.Address, rs.Weight, rs.Forward, rs.OnFailure)
+		if len(rs.Checks) == 0 || w.draws("checks in brackets") {
+			w.b.WriteString("check = [")
+			for _, c := range rs.Checks {
+				fmt.Fprintf(&w.b, "\n  { %s },", strings.Join(checkKeys(c), ", "))
+			}
+			w.b.WriteString("]\n")
+			continue
+		}
+		for _, c := range rs.Checks {
+			fmt.Fprintf(&w.b, "[[virtual_server.%s.real_server.check]]\n%s\n", name, strings.Join(checkKeys(c), "\n"))
+		}
+	}
+}
+
+func checkKeys(c *Check) []string {
+	keys := []string{
+		fmt.Sprintf("type = %q", c.Type), fmt.Sprintf("name = %q", c.Name),
+		fmt.Sprintf("interval = %q", c.Interval), fmt.Sprintf("timeout = %q", c.Timeout), fmt.Sprintf("retry_interval = %q", c.RetryInterval),
+		fmt.Sprintf("rise = %d", c.Rise), fmt.Sprintf("fall = %d", c.Fall),
+	}
+	if c.ConnectPort != 0 {
+		keys = append(keys, fmt.Sprintf("connect_port = %d", c.ConnectPort))
+	}
+	for key, raw := range c.RedactedSettings() {
+		// What JSON writes as a string or a list is TOML too, but for \/ which
+		// encoding/json does not write and for U+007F, which it does not escape.
+		keys = append(keys, key+" = "+strings.ReplaceAll(string(raw), "\x7f", `\u007f`))
+	}
+	return keys
+}
