@@ -30,22 +30,31 @@ import (
 )
 
 // Handle is an open connection to the kernel's rtnetlink in one namespace.
+// Reading and changing have a socket each, so that a change never waits for
+// somebody's long list.
 type Handle struct {
-	mu sync.Mutex
-	s  *socket
+	changing sync.Mutex
+	changes  *socket
+	reading  sync.Mutex
+	reads    *socket
 }
 
 // Open connects to the network namespace of the calling thread.
 func Open() (*Handle, error) {
-	s, err := dial()
+	changes, err := dial()
 	if err != nil {
 		return nil, fmt.Errorf("open rtnetlink: %w", err)
 	}
-	return &Handle{s: s}, nil
+	reads, err := dial()
+	if err != nil {
+		_ = changes.close()
+		return nil, fmt.Errorf("open rtnetlink: %w", err)
+	}
+	return &Handle{changes: changes, reads: reads}, nil
 }
 
 // Close ends the connection. What was changed through it stays.
-func (h *Handle) Close() error { return h.s.close() }
+func (h *Handle) Close() error { return errors.Join(h.changes.close(), h.reads.close()) }
 
 // Link is a network interface with its addresses.
 type Link struct {
@@ -79,9 +88,11 @@ const ProtocolHalo = 104
 
 // Links lists all links with all their addresses, by ascending index.
 func (h *Handle) Links() ([]Link, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	links, err := h.s.dumpLinks()
+	var links []Link
+	err := h.read(func(s *socket) (err error) {
+		links, err = s.dumpLinks()
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list links: %w", err)
 	}
@@ -92,13 +103,14 @@ func (h *Handle) Links() ([]Link, error) {
 // that carry halo's mark. A link that does not exist is an error that wraps
 // ENODEV. Kernels before 5.18 store no marks.
 func (h *Handle) Addresses(link string) (all, marked []netip.Prefix, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	index, err := h.s.linkIndex(link)
-	if err != nil {
-		return nil, nil, fmt.Errorf("list addresses of %s: %w", link, err)
-	}
-	addresses, err := h.s.dumpAddresses(index)
+	var addresses []Address
+	err = h.read(func(s *socket) error {
+		index, err := s.linkIndex(link)
+		if err == nil {
+			addresses, err = s.dumpAddresses(index)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("list addresses of %s: %w", link, err)
 	}
@@ -118,9 +130,9 @@ func (h *Handle) Addresses(link string) (all, marked []netip.Prefix, err error) 
 // with the same prefix length is left as it is. Every address is tried; the
 // error is the first one, with the number of the others.
 func (h *Handle) AddAddresses(link string, addresses []netip.Prefix) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	index, err := h.s.linkIndex(link)
+	h.changing.Lock()
+	defer h.changing.Unlock()
+	index, err := h.changes.linkIndex(link)
 	if err != nil {
 		return fmt.Errorf("add addresses to %s: %w", link, err)
 	}
@@ -128,7 +140,7 @@ func (h *Handle) AddAddresses(link string, addresses []netip.Prefix) error {
 	for i, p := range addresses {
 		requests[i] = newAddress(index, p)
 	}
-	return firstError(h.s.execute(requests), unix.EEXIST, func(i int) string {
+	return firstError(h.changes.execute(requests), unix.EEXIST, func(i int) string {
 		return fmt.Sprintf("add address %s to %s", addresses[i], link)
 	})
 }
@@ -141,22 +153,26 @@ func (h *Handle) AddAddresses(link string, addresses []netip.Prefix) error {
 // the same subnet, unless the link's promote_secondaries is set. So where an
 // address that is to stay depends on one that is to go, DelAddresses sets it.
 func (h *Handle) DelAddresses(link string, addresses []netip.Prefix) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	index, err := h.s.linkIndex(link)
+	h.changing.Lock()
+	defer h.changing.Unlock()
+	index, err := h.changes.linkIndex(link)
 	if errors.Is(err, unix.ENODEV) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("delete addresses from %s: %w", link, err)
 	}
-	present, err := h.s.dumpAddresses(index)
+	var present []Address
+	err = h.read(func(s *socket) (err error) {
+		present, err = s.dumpAddresses(index)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("delete addresses from %s: %w", link, err)
 	}
 	going := deletionOrder(present, addresses)
 	if takesOthersAlong(present, going) {
-		if err := h.s.execute([]request{promoteSecondaries(index)})[0]; err != nil {
+		if err := h.changes.execute([]request{promoteSecondaries(index)})[0]; err != nil {
 			return fmt.Errorf("set promote_secondaries of %s, without which deleting %s would delete other addresses: %w",
 				link, going[0].Prefix, explain(err))
 		}
@@ -165,7 +181,7 @@ func (h *Handle) DelAddresses(link string, addresses []netip.Prefix) error {
 	for i, a := range going {
 		requests[i] = delAddress(index, a.Prefix)
 	}
-	return firstError(h.s.execute(requests), unix.EADDRNOTAVAIL, func(i int) string {
+	return firstError(h.changes.execute(requests), unix.EADDRNOTAVAIL, func(i int) string {
 		return fmt.Sprintf("delete address %s from %s", going[i].Prefix, link)
 	})
 }
@@ -237,22 +253,25 @@ func explain(err error) error {
 	return err
 }
 
-// dumpAttempts and dumpPause bound how long a dump is repeated because the
-// kernel's state changed while it was read: about two seconds.
+// readAttempts and readPause bound how long a read is repeated because the
+// kernel's state changed meanwhile: a few tenths of a second.
 const (
-	dumpAttempts = 200
-	dumpPause    = 10 * time.Millisecond
+	readAttempts = 20
+	readPause    = 5 * time.Millisecond
 )
 
-// repeatDump runs a dump until the kernel calls it consistent. A kernel that
+// read reads until the kernel calls what was read consistent. A kernel that
 // never comes to rest yields the interruption as an error.
-func repeatDump(dump func() error) error {
+func (h *Handle) read(once func(*socket) error) error {
 	var err error
-	for range dumpAttempts {
-		if err = dump(); !errors.Is(err, errDumpInterrupted) {
-			return err
+	for range readAttempts {
+		h.reading.Lock()
+		err = once(h.reads)
+		h.reading.Unlock()
+		if !errors.Is(err, errDumpInterrupted) {
+			break
 		}
-		time.Sleep(dumpPause)
+		time.Sleep(readPause) // Others may read in between.
 	}
 	return err
 }

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -212,6 +214,75 @@ func TestThousandAddresses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A dump of many addresses takes several system calls. While addresses come
+// and go in between, the kernel calls it interrupted, and what was read may
+// lack or repeat addresses that never changed.
+func TestDumpsDuringAStormAreWhole(t *testing.T) {
+	n := pair(t)
+	h, other := openIn(t, n), openIn(t, n)
+	stable := many(2000, 32)
+	if err := h.AddAddresses("eth0", stable); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	var storm sync.WaitGroup
+	storm.Go(func() {
+		// The first of the subnet, so that the others move in the list.
+		moving := prefixes("203.0.113.1/32", "203.0.113.2/32")
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			if err := errors.Join(other.AddAddresses("eth0", moving), other.DelAddresses("eth0", moving)); err != nil {
+				t.Error(err)
+				return
+			}
+			runtime.Gosched()
+		}
+	})
+	whole := func(addresses []netip.Prefix) {
+		count := make(map[netip.Prefix]int, len(addresses))
+		for _, p := range addresses {
+			count[p]++
+		}
+		for _, p := range stable {
+			if count[p] != 1 {
+				t.Errorf("%s is in the dump %d times", p, count[p])
+			}
+		}
+	}
+	interrupted := 0
+	for tries := 0; tries < 2000 && (interrupted == 0 || tries < 20) && !t.Failed(); tries++ {
+		links, err := h.reads.dumpLinks()
+		switch {
+		case errors.Is(err, errDumpInterrupted):
+			interrupted++
+		case err != nil:
+			t.Fatal(err)
+		default:
+			var list []netip.Prefix
+			for _, l := range links {
+				for _, a := range l.Addresses {
+					list = append(list, a.Prefix)
+				}
+			}
+			whole(list)
+		}
+	}
+	close(done)
+	storm.Wait()
+	if interrupted == 0 {
+		t.Error("no dump was ever interrupted, so nothing was tested")
+	}
+	all, _, err := h.Addresses("eth0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole(all)
 }
 
 func TestErrorsNameWhatFailed(t *testing.T) {

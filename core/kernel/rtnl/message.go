@@ -137,15 +137,6 @@ func (s *socket) linkIndex(name string) (int, error) {
 // dumpLinks reads all links with all their addresses.
 func (s *socket) dumpLinks() ([]Link, error) {
 	var links []Link
-	err := repeatDump(func() (err error) {
-		links, err = s.dumpLinksOnce()
-		return err
-	})
-	return links, err
-}
-
-func (s *socket) dumpLinksOnce() ([]Link, error) {
-	var links []Link
 	byIndex := make(map[int]int)
 	attributes := netlink.NewAttributeEncoder()
 	attributes.Uint32(unix.IFLA_EXT_MASK, filterSkipStats)
@@ -191,21 +182,18 @@ func (s *socket) dumpAddresses(link int) ([]Address, error) {
 	var addresses []Address
 	header := make([]byte, addressHeaderSize)
 	binary.NativeEndian.PutUint32(header[4:], uint32(link))
-	err := repeatDump(func() error {
-		addresses = addresses[:0]
-		return s.dump(request{kind: unix.RTM_GETADDR, body: header},
-			func(kind netlink.HeaderType, body []byte) error {
-				if kind != unix.RTM_NEWADDR {
-					return nil
-				}
-				index, a, err := parseAddress(body)
-				// Kernels without strict checking send all links' addresses.
-				if index == link && err == nil {
-					addresses = append(addresses, a)
-				}
-				return err
-			})
-	})
+	err := s.dump(request{kind: unix.RTM_GETADDR, body: header},
+		func(kind netlink.HeaderType, body []byte) error {
+			if kind != unix.RTM_NEWADDR {
+				return nil
+			}
+			index, a, err := parseAddress(body)
+			// Kernels without strict checking send all links' addresses.
+			if index == link && err == nil {
+				addresses = append(addresses, a)
+			}
+			return err
+		})
 	return addresses, err
 }
 

@@ -163,7 +163,7 @@ func (m *Monitor) fail(ctx context.Context, err error) error {
 // before the dump and are read after it do no lasting harm: the last one of
 // every object is true.
 func (m *Monitor) resync() error {
-	links, err := m.requests.dumpLinksOnce()
+	links, err := m.requests.dumpLinks()
 	if err != nil {
 		return err
 	}

@@ -90,9 +90,10 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-func TestRepeatDump(t *testing.T) {
+func TestReadIsRepeatedWhenInterrupted(t *testing.T) {
+	h := &Handle{}
 	calls := 0
-	err := repeatDump(func() error {
+	err := h.read(func(*socket) error {
 		if calls++; calls < 3 {
 			return errDumpInterrupted
 		}
@@ -103,8 +104,12 @@ func TestRepeatDump(t *testing.T) {
 	}
 	other := errors.New("other")
 	calls = 0
-	if err := repeatDump(func() error { calls++; return other }); !errors.Is(err, other) || calls != 1 {
+	if err := h.read(func(*socket) error { calls++; return other }); !errors.Is(err, other) || calls != 1 {
 		t.Errorf("%d calls, %v: want no repetition of another error", calls, err)
+	}
+	calls = 0
+	if err := h.read(func(*socket) error { calls++; return errDumpInterrupted }); !errors.Is(err, errDumpInterrupted) || calls != readAttempts {
+		t.Errorf("%d calls, %v: want %d and the interruption", calls, err, readAttempts)
 	}
 }
 
