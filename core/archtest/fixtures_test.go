@@ -104,6 +104,9 @@ func TestRulesFire(t *testing.T) {
 		}, "second comment"},
 		{"command comment", (*Tree).PackageComments, map[string]string{"cmd/halo/a.go": "// Command halo is good.\npackage main\n"}, ""},
 		{"wrong command comment", (*Tree).PackageComments, map[string]string{"cmd/halo/a.go": "// Package main is bad.\npackage main\n"}, "want \"Command halo"},
+		{"plugin's command comment", (*Tree).PackageComments, map[string]string{
+			"contrib/example-plugin/a.go": "// Command halo-check-x is good.\npackage main\n",
+		}, ""},
 		{"only tests", (*Tree).PackageComments, map[string]string{"cmd/halo/e2e/a_test.go": "package e2e\n"}, ""},
 		{"empty name", (*Tree).PackageNames, one("core/util/a.go", ""), "says nothing"},
 		{"promise", (*Tree).Leftovers, one("core/vip/a.go", "// TODO: more."), "TODO"},

@@ -61,12 +61,18 @@ func (t *Tree) PackageComments() []string {
 	return findings
 }
 
+// beginning judges the first words of a package comment. A plugin's binary is
+// called halo-<kind>-<name>, whatever its directory is.
 func (t *Tree) beginning(file File) string {
+	text := file.Syntax.Doc.Text()
 	want := "Package " + file.Syntax.Name.Name + " "
 	if file.Syntax.Name.Name == "main" {
 		want = "Command " + path.Base(file.Dir) + " "
+		if regexp.MustCompile(`^Command halo-(check|notify|track)-[a-z]+ `).MatchString(text) {
+			return ""
+		}
 	}
-	if text := file.Syntax.Doc.Text(); !strings.HasPrefix(text, want) {
+	if !strings.HasPrefix(text, want) {
 		first, _, _ := strings.Cut(text, "\n")
 		return t.at(file.Syntax.Doc, "the package comment begins %q, want %q", first, want+"...")
 	}
