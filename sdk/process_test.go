@@ -74,7 +74,7 @@ func (c talker) Warnings() []schema.Problem {
 func (c talker) Check(ctx context.Context, _ check.Target) check.Result {
 	switch c.Do {
 	case "print":
-		fmt.Println("stray on stdout")                             //nolint:forbidigo // The point of the test.
+		fmt.Println("stray on stdout")
 		_, _ = syscall.Write(1, []byte("stray on descriptor 1\n")) // As C code would.
 		fmt.Fprintln(os.Stderr, "stray on stderr")
 		check.Logger(ctx).Info("said on purpose", "word", c.Word)
@@ -83,10 +83,10 @@ func (c talker) Check(ctx context.Context, _ check.Target) check.Result {
 		if err != nil {
 			return check.FromError(err)
 		}
-		detail := ""
+		var detail strings.Builder
 		for line := range strings.Lines(string(status)) {
 			if strings.HasPrefix(line, "NoNewPrivs:") || strings.HasPrefix(line, "Name:") {
-				detail += strings.Join(strings.Fields(line), "") + " "
+				detail.WriteString(strings.Join(strings.Fields(line), "") + " ")
 			}
 		}
 		tasks, err := filepath.Glob("/proc/self/task/*/status")
@@ -100,7 +100,7 @@ func (c talker) Check(ctx context.Context, _ check.Target) check.Result {
 				without++
 			}
 		}
-		return check.Passed(fmt.Sprintf("%sthreads without: %d", detail, without))
+		return check.Passed(fmt.Sprintf("%sthreads without: %d", detail.String(), without))
 	case "child":
 		// A child that holds descriptors 1 and 2 for as long as it can.
 		child := exec.CommandContext(ctx, "sleep", "1000")

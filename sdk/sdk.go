@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/halo-ha/halo/sdk/check"
 	"github.com/halo-ha/halo/sdk/internal/handshake"
@@ -120,7 +121,8 @@ func command(p schema.Plugin, word string, out, errOut io.Writer) int {
 }
 
 func usage(p schema.Plugin) string {
-	text := fmt.Sprintf(`Usage:
+	var text strings.Builder
+	fmt.Fprintf(&text, `Usage:
   %[1]s describe    print what it provides, as JSON
   %[1]s version     print its version
   %[1]s --help      print this
@@ -128,7 +130,8 @@ func usage(p schema.Plugin) string {
 It provides:
 `, p.Name)
 	for _, t := range p.Types {
-		text += fmt.Sprintf("  %s %s: %s\n", t.Kind, t.Name, t.Doc)
+		fmt.Fprintf(&text, "  %s %s: %s\n", t.Kind, t.Name, t.Doc)
 	}
-	return text + fmt.Sprintf("\nExample:\n  halo plugin info %s\n", p.Name)
+	fmt.Fprintf(&text, "\nExample:\n  halo plugin info %s\n", p.Name)
+	return text.String()
 }

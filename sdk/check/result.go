@@ -44,8 +44,7 @@ func classify(err error) (Outcome, Reason) {
 	if errors.Is(err, context.Canceled) {
 		return Unknown, ReasonLocalError
 	}
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		if outcome, reason, ok := classifyErrno(errno); ok {
 			return outcome, reason
 		}
@@ -64,7 +63,7 @@ func classify(err error) (Outcome, Reason) {
 }
 
 func classifyErrno(errno syscall.Errno) (Outcome, Reason, bool) {
-	switch errno { //nolint:exhaustive // The kernel has 130 of them; the rest are decided by the caller.
+	switch errno {
 	case syscall.ECONNREFUSED:
 		return Fail, ReasonRefused, true
 	case syscall.ETIMEDOUT:

@@ -92,7 +92,7 @@ func Logger(ctx context.Context) *slog.Logger {
 	if logger, ok := ctx.Value(loggerKey{}).(func() *slog.Logger); ok {
 		return logger()
 	}
-	return slog.Default() //nolint:sloglint // The documented answer outside a probe.
+	return slog.Default()
 }
 
 // WithLogger is how the SDK and test harnesses attach the logger. It takes a

@@ -265,7 +265,7 @@ func TestAFloodEndsTheSession(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if results := message.GetResults(); results != nil {
-				for i := range results.Results {
+				for i := range results.GetResults() {
 					results.Results[i] = &pb.Result{}
 				}
 			}

@@ -150,7 +150,7 @@ func kindOf(t reflect.Type) (kind ValueKind, lo, hi string, ok bool) {
 	if t == reflect.TypeFor[time.Duration]() {
 		return Duration, "0s", "", true
 	}
-	switch t.Kind() { //nolint:exhaustive // Every other kind cannot be a setting.
+	switch t.Kind() {
 	case reflect.Bool:
 		return Bool, "", "", true
 	case reflect.String:
@@ -166,7 +166,7 @@ func kindOf(t reflect.Type) (kind ValueKind, lo, hi string, ok bool) {
 		}
 		return Int, "0", hi, true
 	case reflect.Slice:
-		switch t.Elem().Kind() { //nolint:exhaustive // As above.
+		switch t.Elem().Kind() {
 		case reflect.String:
 			return Strings, "", "", true
 		case reflect.Int, reflect.Int64:

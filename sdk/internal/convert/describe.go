@@ -47,7 +47,11 @@ func FromDescribe(from *pb.DescribeResponse) schema.Plugin {
 }
 
 func fromType(from *pb.Type) schema.Type {
-	to := schema.Type{Name: from.GetName(), Kind: fromKind(from.GetKind()), Doc: from.GetDoc()}
+	to := schema.Type{
+		Name: from.GetName(), Kind: fromKind(from.GetKind()), Doc: from.GetDoc(),
+		// Never nil: in JSON that would not be what `describe` prints.
+		Settings: make([]schema.Setting, 0, len(from.GetSettings())),
+	}
 	for _, s := range from.GetSettings() {
 		to.Settings = append(to.Settings, schema.Setting{
 			Name: s.GetName(), Kind: fromValueKind(s.GetKind()), Doc: s.GetDoc(), Required: s.GetRequired(),

@@ -31,7 +31,7 @@ func fullProbe() session.Probe {
 	}
 }
 
-var comparable = cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}) //nolint:gochecknoglobals // An option.
+var addresses = cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{})
 
 func TestProbesRoundTrip(t *testing.T) {
 	least := session.Probe{Schedule: session.Schedule{Interval: 1, RetryInterval: 1, Timeout: 1, Rise: 1, Fall: 1}}
@@ -41,7 +41,7 @@ func TestProbesRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, got, comparable, cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(want, got, addresses, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("probe (-want +got):\n%s", diff)
 		}
 		if !Equal(&want, &got) {

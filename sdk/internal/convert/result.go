@@ -147,15 +147,15 @@ func fillResult(to *pb.Result, from *session.ProbeResult) {
 	to.Id = from.ID
 	to.Outcome = pb.Outcome(from.Outcome)
 	to.Reason = pb.Reason(from.Reason)
-	fillDuration(to.Took, from.Took)
-	fillDuration(to.Age, from.Age)
+	fillDuration(to.GetTook(), from.Took)
+	fillDuration(to.GetAge(), from.Age)
 	to.Detail = from.Detail
 	to.Weight = nil
 	if from.Weight != nil {
 		weight := int64(*from.Weight)
 		to.Weight = &weight
 	}
-	to.Metrics = to.Metrics[:0]
+	to.Metrics = to.GetMetrics()[:0]
 	if len(from.Metrics) == 0 {
 		return // Even an empty iteration allocates.
 	}

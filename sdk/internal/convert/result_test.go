@@ -17,8 +17,6 @@ import (
 	"github.com/halo-ha/halo/sdk/internal/session"
 )
 
-func weight(n int) *int { return &n }
-
 // overTheWire marshals and reads back, so that what only looks alike in memory
 // is caught.
 func overTheWire[M proto.Message](t testing.TB, from, to M) M {
@@ -38,13 +36,13 @@ func TestResultsRoundTrip(t *testing.T) {
 		{
 			{ID: 1, Result: check.Result{Outcome: check.Pass, Took: 1234567 * time.Nanosecond}, Age: 90 * time.Millisecond},
 			{ID: math.MaxUint64, Result: check.Result{
-				Outcome: check.Fail, Reason: check.ReasonStatus, Detail: "503 zu früh", Took: 61 * time.Second, Weight: weight(0),
+				Outcome: check.Fail, Reason: check.ReasonStatus, Detail: "503 zu früh", Took: 61 * time.Second, Weight: new(0),
 				Metrics: map[string]float64{"bytes": 512, "ttfb_seconds": 0.25},
 			}},
 			{ID: 3, Result: check.Result{Outcome: check.Unknown, Reason: check.ReasonLate}},
 		},
 		// Smaller and plainer in the same memory: nothing of the one before may show.
-		{{ID: 4, Result: check.Result{Outcome: check.Pass}}, {ID: 5, Result: check.Result{Outcome: check.Fail, Weight: weight(math.MaxInt32)}}},
+		{{ID: 4, Result: check.Result{Outcome: check.Pass}}, {ID: 5, Result: check.Result{Outcome: check.Fail, Weight: new(math.MaxInt32)}}},
 		{},
 		{
 			{ID: 6},
@@ -122,11 +120,21 @@ func TestHostileResultsAreCapped(t *testing.T) {
 		{"weight below the range", &pb.Result{Outcome: 1, Weight: &negative}, session.ProbeResult{Result: check.Result{Outcome: check.Pass}}},
 		{"weight of the unknown", &pb.Result{Weight: new(int64)}, session.ProbeResult{}},
 		{"negative times", &pb.Result{Took: durationpb.New(-1), Age: durationpb.New(-time.Hour)}, session.ProbeResult{}},
-		{"endless times", &pb.Result{Took: &durationpb.Duration{Seconds: math.MaxInt64, Nanos: math.MaxInt32}, Age: &durationpb.Duration{Seconds: 1 << 40}},
-			session.ProbeResult{Result: check.Result{Took: maxDuration}, Age: maxDuration}},
+		{
+			"endless times",
+			&pb.Result{Took: &durationpb.Duration{Seconds: math.MaxInt64, Nanos: math.MaxInt32}, Age: &durationpb.Duration{Seconds: 1 << 40}},
+			session.ProbeResult{Result: check.Result{Took: maxDuration}, Age: maxDuration},
+		},
 		{"metrics that cannot be exported", &pb.Result{Metrics: []*pb.Metric{
-			{Name: "ok", Value: 1}, {Name: "Upper", Value: 1}, {Name: "", Value: 1}, {Name: "a-b", Value: 1}, {Name: "0a", Value: 1},
-			{Name: "nan", Value: math.NaN()}, {Name: "inf", Value: math.Inf(1)}, {Name: strings.Repeat("x", 65), Value: 1}, nil,
+			{Name: "ok", Value: 1},
+			{Name: "Upper", Value: 1},
+			{Name: "", Value: 1},
+			{Name: "a-b", Value: 1},
+			{Name: "0a", Value: 1},
+			{Name: "nan", Value: math.NaN()},
+			{Name: "inf", Value: math.Inf(1)},
+			{Name: strings.Repeat("x", 65), Value: 1},
+			nil,
 		}}, session.ProbeResult{Result: check.Result{Metrics: map[string]float64{"ok": 1}}}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -187,7 +195,7 @@ func FuzzResponse(f *testing.F) {
 		f.Add(data)
 	}
 	seed(encoder.Encode(1, 2, []session.ProbeResult{{ID: 3, Result: check.Result{
-		Outcome: check.Fail, Detail: "x", Weight: weight(3), Metrics: map[string]float64{"a": 1},
+		Outcome: check.Fail, Detail: "x", Weight: new(3), Metrics: map[string]float64{"a": 1},
 	}}}))
 	seed(ToHeartbeat(1, &session.Heartbeat{LoopLag: time.Second, Probes: 3}))
 	seed(ToCommitted(1, &session.Committed{Generation: 9}))

@@ -83,10 +83,10 @@ func (q *queue) set(i int, e entry) {
 
 // countBefore counts the probes whose time is before limit. It looks at those
 // and their children only.
-func (q queue) countBefore(limit int64) int { return q.count(0, limit) }
+func (q *queue) countBefore(limit int64) int { return q.count(0, limit) }
 
-func (q queue) count(i int, limit int64) int {
-	if i >= len(q) || q[i].at >= limit {
+func (q *queue) count(i int, limit int64) int {
+	if i >= len(*q) || (*q)[i].at >= limit {
 		return 0
 	}
 	n := 1

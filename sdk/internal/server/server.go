@@ -122,8 +122,7 @@ func (s *Server) Validate(_ context.Context, request *pb.ValidateRequest) (*pb.V
 func (s *Server) diagnose(p *session.Probe) []session.Diagnostic {
 	checker, err := s.build(p)
 	if err != nil {
-		var settingsErr *schema.SettingsError
-		if errors.As(err, &settingsErr) {
+		if settingsErr, ok := errors.AsType[*schema.SettingsError](err); ok {
 			return diagnostics(p.ID, settingsErr.Problems, false)
 		}
 		return []session.Diagnostic{{ProbeID: p.ID, Message: err.Error()}}
