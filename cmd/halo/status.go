@@ -1,0 +1,287 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/halo-ha/halo/core/control"
+)
+
+func statusCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show what the daemon holds, serves and knows right now",
+		Long: `Shows virtual routers, virtual servers, their real servers and checks, and the
+plugins, as the daemon knows them at this moment. The answer is made when asked
+for: a daemon that hangs yields an error, never old data.
+
+Exit status: 0 answered, 4 daemon not reachable.`,
+		Example: `  halo status
+  halo status --json | jq '.vrrp_instances.VI_1.state'
+  halo status --watch`,
+		Args: exactly(0, "no argument"),
+	}
+	socket := socketFlag(cmd)
+	asJSON := cmd.Flags().Bool("json", false, `print JSON (schema 1, stable)`)
+	watch := cmd.Flags().BoolP("watch", "w", false, "show again every --every until interrupted")
+	every := cmd.Flags().Duration("every", time.Second, "pause between two pictures of --watch")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *every < 100*time.Millisecond {
+			return usageError{fmt.Errorf("--every %s: at least 100ms", *every)}
+		}
+		client := control.NewClient(*socket)
+		if *watch {
+			return watchStatus(cmd.Context(), cmd.OutOrStdout(), client, *every, *asJSON)
+		}
+		s, err := client.Status(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return printStatus(cmd.OutOrStdout(), s, *asJSON)
+	}
+	return cmd
+}
+
+// watchStatus repaints until ctx ends. A daemon that goes away is shown as
+// such, and shown again when it is back.
+func watchStatus(ctx context.Context, w io.Writer, client *control.Client, every time.Duration, asJSON bool) error {
+	const home, clearBelow = "\x1b[H", "\x1b[J"
+	for {
+		var page bytes.Buffer
+		s, err := client.Status(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			fmt.Fprintf(&page, "halo: %v\n", err)
+		default:
+			if err := printStatus(&page, s, asJSON); err != nil {
+				return err
+			}
+		}
+		text := page.String()
+		if !asJSON {
+			// Each line clears its own rest, so nothing flickers.
+			text = home + strings.ReplaceAll(text, "\n", "\x1b[K\n") + clearBelow
+		}
+		if _, err := io.WriteString(w, text); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(every):
+		}
+	}
+}
+
+func printStatus(w io.Writer, s control.Status, asJSON bool) error {
+	if asJSON {
+		return printJSON(w, s)
+	}
+	p := &printer{w: w}
+	p.line("halo %s on %s: generation %d, up %s, %s", s.Version, s.RouterID, s.Generation, age(s.Time, s.Started), s.Config.File)
+	if !s.Config.LastReloadOK {
+		p.line("! the last reload (%s ago) was refused: %s", age(s.Time, s.Config.LastReload), s.Config.LastReloadNote)
+	}
+	for _, sentence := range s.Degraded {
+		p.line("! %s", sentence)
+	}
+	if s.IPVS.InUse && s.IPVS.Error != "" {
+		p.line("! ipvs: %s", s.IPVS.Error)
+	}
+	if p.err != nil {
+		return p.err
+	}
+	for _, section := range []func(io.Writer, control.Status) error{printInstances, printServices, printPlugins} {
+		if err := section(w, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printInstances(w io.Writer, s control.Status) error {
+	if len(s.VRRPInstances) == 0 {
+		return nil
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	p := &printer{w: tw}
+	p.line("")
+	p.line("VRRP INSTANCE\tSTATE\tFOR\tPRIORITY\tINTERFACE\tVRID\tPEER\tADDRESSES\tREASON")
+	for _, name := range slices.Sorted(maps.Keys(s.VRRPInstances)) {
+		v := s.VRRPInstances[name]
+		peer := "-"
+		if v.Peer != nil {
+			peer = fmt.Sprintf("%s (%d)", v.Peer.Address, v.Peer.Priority)
+		}
+		p.line("%s\t%s\t%s\t%d\t%s\t%d\t%s\t%s\t%s", name, v.State, age(s.Time, v.Since), v.EffectivePriority,
+			v.Interface, v.VirtualRouterID, peer, addresses(v), reasonOf(v))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.VRRPInstances)) {
+		for _, m := range s.VRRPInstances[name].Mismatches {
+			p.line("! %s: %s", name, m)
+		}
+	}
+	if p.err != nil {
+		return p.err
+	}
+	return tw.Flush()
+}
+
+func reasonOf(v control.VRRPInstance) string {
+	if len(v.Faults) > 0 {
+		return strings.Join(v.Faults, ", ")
+	}
+	return v.Reason
+}
+
+// addresses lists an instance's addresses, the missing ones marked; long
+// lists are cut.
+func addresses(v control.VRRPInstance) string {
+	const most = 3
+	var words []string
+	absent := 0
+	for i, a := range v.Addresses {
+		if v.State == "active" && !a.Present {
+			absent++
+		}
+		if i < most {
+			words = append(words, a.Address)
+		}
+	}
+	text := strings.Join(words, " ")
+	if more := len(v.Addresses) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	if absent > 0 {
+		text += fmt.Sprintf(" (%d MISSING)", absent)
+	}
+	return text
+}
+
+func printServices(w io.Writer, s control.Status) error {
+	for _, name := range slices.Sorted(maps.Keys(s.VirtualServers)) {
+		v := s.VirtualServers[name]
+		tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		p := &printer{w: tw}
+		p.line("")
+		p.line("VIRTUAL SERVER %s  %s %s %s %s  %s for %s  weight %d of quorum %d%s", name, v.Protocol, v.Address, v.Scheduler, v.Forward,
+			v.State, age(s.Time, v.Since), v.Weight, v.Quorum, sorry(v))
+		p.line("  REAL SERVER\tSTATE\tFOR\tWEIGHT\tSERVES\tCHECKS")
+		for _, address := range slices.Sorted(maps.Keys(v.RealServers)) {
+			r := v.RealServers[address]
+			serves := "no"
+			if r.InService {
+				serves = "yes"
+			}
+			p.line("  %s\t%s\t%s\t%d\t%s\t%s", address, r.State, age(s.Time, r.Since), r.Weight, serves, checks(r))
+		}
+		if p.err != nil {
+			return p.err
+		}
+		if err := tw.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sorry(v control.VirtualServer) string {
+	switch {
+	case v.SorryServer == "":
+		return ""
+	case v.SorryActive:
+		return "  SORRY SERVER " + v.SorryServer + " serves"
+	default:
+		return "  sorry server " + v.SorryServer
+	}
+}
+
+// checks says in one cell how each check of a server stands.
+func checks(r control.RealServer) string {
+	if len(r.Checks) == 0 {
+		return r.Reason
+	}
+	words := make([]string, len(r.Checks))
+	for i, c := range r.Checks {
+		words[i] = c.Name + " " + c.State
+		if c.Outcome == "pass" {
+			words[i] += fmt.Sprintf(" (%.1f ms)", c.Took*1000)
+			continue
+		}
+		why := c.Reason
+		if c.Detail != "" {
+			why = c.Detail
+		}
+		if c.Age < 0 {
+			why = "no result yet"
+		}
+		if why != "" {
+			words[i] += " (" + why + ")"
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+func printPlugins(w io.Writer, s control.Status) error {
+	if len(s.Plugins) == 0 {
+		return nil
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	p := &printer{w: tw}
+	p.line("")
+	pluginRows(p, slices.SortedFunc(maps.Values(s.Plugins), func(a, b control.Plugin) int { return strings.Compare(a.Name+a.User, b.Name+b.User) }))
+	if p.err != nil {
+		return p.err
+	}
+	return tw.Flush()
+}
+
+func pluginRows(p *printer, plugins []control.Plugin) {
+	p.line("PLUGIN\tVERSION\tSTATE\tPID\tUSER\tRESTARTS\tPROBES\tTYPES\tLAST ERROR")
+	for _, g := range plugins {
+		pid := "-"
+		if g.PID != 0 {
+			pid = fmt.Sprint(g.PID)
+		}
+		p.line("%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s", g.Name, dash(g.Version), g.State, pid, dash(g.User), g.Restarts, g.Probes,
+			dash(strings.Join(g.Types, ", ")), dash(g.LastError))
+	}
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// age is how long ago then was, in a form people read at a glance.
+func age(now, then time.Time) string {
+	if then.IsZero() {
+		return "-"
+	}
+	d := max(now.Sub(then), 0)
+	switch {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	default:
+		return fmt.Sprintf("%dd", int(d.Hours())/24)
+	}
+}

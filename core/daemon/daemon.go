@@ -1,0 +1,269 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	sdnotify "github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
+
+	"github.com/halo-ha/halo/core/balance"
+	"github.com/halo-ha/halo/core/checks"
+	"github.com/halo-ha/halo/core/config"
+	"github.com/halo-ha/halo/core/control"
+	"github.com/halo-ha/halo/core/kernel/ipvsnl"
+	"github.com/halo-ha/halo/core/kernel/rawsock"
+	"github.com/halo-ha/halo/core/kernel/rtnl"
+	"github.com/halo-ha/halo/core/pluginhost"
+)
+
+// Options are what the command line decides.
+type Options struct {
+	ConfigFile string
+	Version    string
+	// Logger must not block: a log that nobody reads may not hold up the core.
+	Logger *slog.Logger
+	// Level is set from [global] log_level, also by a reload.
+	Level *slog.LevelVar
+}
+
+// Daemon is a running halo.
+type Daemon struct {
+	options Options
+	logger  *slog.Logger
+	started time.Time
+
+	lock    *lock
+	rtnl    *rtnl.Handle
+	monitor *rtnl.Monitor
+	arp     *rawsock.Announcer
+	ipvs    *ipvsnl.Handle
+
+	election *election
+	balancer *balance.Balancer
+	checks   *checks.Checks
+	plugins  *pluginhost.Host
+	metrics  metricsServer
+
+	// reloading makes reloads queue; what it guards is only changed by apply.
+	reloading sync.Mutex
+	running   atomic.Pointer[generation]
+	ready     atomic.Bool
+}
+
+// stopTimeout bounds the whole stop; the unit's TimeoutStopSec is longer.
+const stopTimeout = 2 * time.Second
+
+// Run starts halo and works until ctx ends, then stops it: virtual routers
+// resign, addresses go, halo's own services go, plugins are stopped. The error
+// says why it could not start or what was left behind.
+func Run(ctx context.Context, o Options) error {
+	d := &Daemon{options: o, logger: o.Logger, started: time.Now()}
+	g, problems := load(ctx, o.ConfigFile, discoverAlone(ctx, o.Logger))
+	if g == nil {
+		return fmt.Errorf("the configuration is not valid:\n%s", problems)
+	}
+	for _, p := range problems.Warnings() {
+		d.logger.Warn("configuration", "problem", p.String())
+	}
+	var err error
+	if d.lock, err = takeLock(g.Global.RuntimeDir); err != nil {
+		return err
+	}
+	defer d.lock.release()
+	if err := privileges(g); err != nil {
+		return err
+	}
+	if err := d.open(g); err != nil {
+		return errors.Join(err, d.closeEdges())
+	}
+	defer func() { _ = d.closeEdges() }()
+	return d.live(ctx, g)
+}
+
+// privileges refuses a generation whose privileges this process lacks.
+func privileges(g *config.Generation) error {
+	effective, err := effectiveCapabilities()
+	if err != nil {
+		return err
+	}
+	return privilegeError(missing(needed(g), effective))
+}
+
+// open makes the edges and the drivers. Nothing runs yet.
+func (d *Daemon) open(g *config.Generation) error {
+	var err error
+	if d.rtnl, err = rtnl.Open(); err != nil {
+		return err
+	}
+	if d.monitor, err = rtnl.Watch(); err != nil {
+		return err
+	}
+	d.arp = rawsock.NewAnnouncer()
+	if d.ipvs, err = ipvsnl.Open(); err != nil {
+		return err
+	}
+	d.election = newElection(d.rtnl, d.arp, realSockets(), d.logger)
+	epoch, err := d.ipvs.Epoch()
+	if err != nil {
+		return err
+	}
+	d.balancer = balance.New(balance.Config{
+		Kernel: d.ipvs, Observer: narrator{d.logger}, Log: d.logger,
+		Record: filepath.Join(g.Global.RuntimeDir, "ipvs.owned"), Epoch: epoch,
+	})
+	d.checks = checks.New(d.balancer, d.logger)
+	d.plugins, err = pluginhost.Open(pluginhost.Config{
+		Dirs: g.Global.PluginDirs, RuntimeDir: g.Global.RuntimeDir, User: g.Global.PluginUser,
+		Listener: listener{d.checks}, Logger: d.logger,
+	})
+	if err != nil {
+		return err
+	}
+	if err := d.plugins.Sweep(); err != nil {
+		d.logger.Warn("sockets of an earlier run are left", "error", err)
+	}
+	d.metrics = metricsServer{handler: control.MetricsHandler(d.Status, d.ready.Load), logger: d.logger}
+	return nil
+}
+
+func (d *Daemon) closeEdges() error {
+	var failures []error
+	if d.ipvs != nil {
+		failures = append(failures, d.ipvs.Close())
+	}
+	if d.arp != nil {
+		failures = append(failures, d.arp.Close())
+	}
+	if d.rtnl != nil {
+		failures = append(failures, d.rtnl.Close())
+	}
+	return errors.Join(failures...)
+}
+
+// live runs everything until ctx ends or something essential breaks.
+func (d *Daemon) live(ctx context.Context, g *config.Generation) error {
+	listener, err := control.Listen(g.Control.Socket)
+	if err != nil {
+		return errors.Join(err, d.plugins.Close(ctx))
+	}
+	broken := make(chan error, 4)
+	essential := func(what string, run func(context.Context) error) (stop func() error) {
+		// What is essential ends when it is told to, in the order of the stop,
+		// and not when ctx does.
+		own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		ended := make(chan error, 1)
+		go func() {
+			err := run(own)
+			if own.Err() == nil {
+				broken <- fmt.Errorf("%s ended: %w", what, err)
+			}
+			ended <- err
+		}()
+		return func() error { cancel(); return <-ended }
+	}
+	changes := d.monitor.Subscribe()
+	defer changes.Close()
+	stopMonitor := essential("watch of the kernel's links", d.monitor.Run)
+	stopWatch := essential("watch of links", func(ctx context.Context) error { d.election.watch(ctx, changes); return nil })
+	stopAddresses := essential("owner of addresses", d.election.addresses.Run)
+	stopBalancer := essential("balancer", d.balancer.Run)
+
+	err = d.begin(ctx, g)
+	if err == nil {
+		stopControl := essential("control socket", func(ctx context.Context) error {
+			return control.Serve(ctx, listener, control.Handler(d), d.logger)
+		})
+		err = d.wait(ctx, broken)
+		d.ready.Store(false)
+		tell(sdnotify.SdNotifyStopping)
+		d.logger.Info("stopping")
+		err = errors.Join(err, stopControl())
+	} else {
+		err = errors.Join(err, listener.Close())
+	}
+	d.metrics.close()
+
+	// First the election, so that nobody is left waiting for an advertisement
+	// that will not come; then what it announced, beside the services.
+	d.election.close()
+	var stopping sync.WaitGroup
+	failures := make([]error, 3)
+	stopping.Go(func() { failures[0] = stopAddresses() })
+	stopping.Go(func() { failures[1] = stopBalancer() })
+	stopping.Go(func() {
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		failures[2] = d.plugins.Close(limit)
+		d.checks.Close()
+	})
+	stopping.Wait()
+	return errors.Join(err, errors.Join(failures...), stopWatch(), stopMonitor())
+}
+
+// begin applies the first generation and reports readiness. The election
+// begins at once; nothing that a plugin has to answer stands before it.
+func (d *Daemon) begin(ctx context.Context, g *config.Generation) error {
+	plan, problems := d.plan(nil, g)
+	if problems.HasErrors() {
+		return fmt.Errorf("the configuration cannot be applied:\n%s", problems)
+	}
+	if err := d.election.apply(plan.routers); err != nil {
+		return err
+	}
+	if _, err := d.plugins.Discover(ctx, pins(g)); err != nil {
+		d.logger.Warn("plugins cannot all be listed", "error", err)
+	}
+	if problems = d.settle(ctx, &plan); problems.HasErrors() {
+		return fmt.Errorf("the configuration is not valid:\n%s", problems)
+	}
+	for _, p := range problems {
+		d.logger.Warn("configuration", "problem", p.String())
+	}
+	if err := d.apply(plan); err != nil {
+		return err
+	}
+	d.ready.Store(true)
+	tell(sdnotify.SdNotifyReady)
+	d.logger.Info("running", "version", d.options.Version, "config", g.File, "instances", len(g.Instances), "services", len(g.VirtualServers))
+	return nil
+}
+
+// wait returns when ctx ends (nil) or something essential has broken. SIGHUP
+// meanwhile reloads.
+func (d *Daemon) wait(ctx context.Context, broken <-chan error) error {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, unix.SIGHUP)
+	defer signal.Stop(hangups)
+	watchdog, stop := context.WithCancel(ctx)
+	defer stop()
+	go feedWatchdog(watchdog, d.alive)
+	var reloads sync.WaitGroup
+	defer reloads.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-broken:
+			return err
+		case <-hangups:
+			reloads.Go(func() { d.Reload(ctx) })
+		}
+	}
+}
+
+// alive tells whether the loops that matter answer.
+func (d *Daemon) alive() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, err := d.election.snapshots(ctx)
+	return err == nil
+}

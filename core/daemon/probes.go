@@ -1,0 +1,59 @@
+package daemon
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/halo-ha/halo/core/checks"
+	"github.com/halo-ha/halo/core/config"
+	"github.com/halo-ha/halo/core/pluginhost"
+	"github.com/halo-ha/halo/sdk/host"
+)
+
+// probes lists what a generation checks, and the processes that do it.
+func probes(g *config.Generation) ([]checks.Probe, []pluginhost.Spec) {
+	var list []checks.Probe
+	identities := make(map[pluginhost.Identity]struct{})
+	for _, name := range slices.Sorted(maps.Keys(g.VirtualServers)) {
+		service := g.VirtualServers[name]
+		for _, server := range service.Servers {
+			for _, c := range server.Checks {
+				id := pluginhost.Identity{Plugin: c.Plugin, User: c.User}
+				identities[id] = struct{}{}
+				list = append(list, checks.Probe{
+					Service: name, Server: server.Address, Check: c.Name, Definition: definition(server.Address, c),
+					Process: checks.Process(id), Wire: wireProbe(service, server, c),
+				})
+			}
+		}
+	}
+	specs := make([]pluginhost.Spec, 0, len(identities))
+	for id := range identities {
+		specs = append(specs, spec(g, id))
+	}
+	return list, specs
+}
+
+// wireProbe is a check of a server as its plugin is told it.
+func wireProbe(service *config.VirtualServer, server *config.RealServer, c *config.Check) host.Probe {
+	return host.Probe{
+		Type: c.Type, Target: target(service, server, c), Settings: c.Settings,
+		Schedule: host.Schedule{Interval: c.Interval, RetryInterval: c.RetryInterval, Timeout: c.Timeout, Rise: c.Rise, Fall: c.Fall},
+	}
+}
+
+// listener connects the plugin host with the checks. It implements
+// pluginhost.Listener.
+type listener struct{ checks *checks.Checks }
+
+func (l listener) SessionOpened(id pluginhost.Identity, incarnation uint64, s *pluginhost.Session) {
+	l.checks.Opened(checks.Process(id), incarnation, s)
+}
+
+func (l listener) MessageReceived(id pluginhost.Identity, incarnation uint64, m host.Message) {
+	l.checks.Received(checks.Process(id), incarnation, m)
+}
+
+func (l listener) SessionLost(id pluginhost.Identity, incarnation uint64, _ string) {
+	l.checks.Lost(checks.Process(id), incarnation)
+}

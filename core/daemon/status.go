@@ -1,0 +1,236 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/halo-ha/halo/core/config"
+	"github.com/halo-ha/halo/core/control"
+	"github.com/halo-ha/halo/core/pluginhost"
+	"github.com/halo-ha/halo/core/pool"
+	"github.com/halo-ha/halo/core/speaker"
+	"github.com/halo-ha/halo/core/vip"
+	"github.com/halo-ha/halo/core/vrrp/wire"
+)
+
+// statusTimeout bounds the questions to the loops. A loop that does not answer
+// is reported as degraded rather than by what it said last.
+const statusTimeout = 2 * time.Second
+
+// Status implements control.Backend.
+func (d *Daemon) Status() control.Status {
+	ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
+	defer cancel()
+	s := control.Status{
+		Schema: control.Schema, Version: d.options.Version, PID: os.Getpid(), Started: d.started, Degraded: []string{},
+		VRRPInstances: map[string]control.VRRPInstance{}, VirtualServers: map[string]control.VirtualServer{},
+		Plugins: map[string]control.Plugin{},
+	}
+	g := d.running.Load()
+	if g == nil {
+		s.Degraded = append(s.Degraded, "still starting")
+		s.Time = time.Now()
+		return s
+	}
+	s.RouterID, s.Generation = g.Global.RouterID, g.number
+	s.Config = control.ConfigStatus{
+		File: g.File, Loaded: g.loaded, LastReload: g.lastReload, LastReloadOK: g.reloadOK, LastReloadNote: g.reloadReason,
+	}
+	s.Degraded = append(s.Degraded, degradedPrivileges(g.Generation)...)
+	d.describeElection(ctx, g.Generation, &s)
+	d.describeServices(ctx, g.Generation, &s)
+	d.describePlugins(&s)
+	s.Time = time.Now()
+	return s
+}
+
+// degradedPrivileges names what this process could do with more privileges.
+func degradedPrivileges(g *config.Generation) []string {
+	effective, err := effectiveCapabilities()
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var sentences []string
+	for _, c := range missing(needed(g), effective) {
+		sentences = append(sentences, fmt.Sprintf("missing %s (%s); %s", c.name, c.purpose, remedy([]capability{c})))
+	}
+	return sentences
+}
+
+func (d *Daemon) describeElection(ctx context.Context, g *config.Generation, s *control.Status) {
+	speakers, err := d.election.snapshots(ctx)
+	if err != nil {
+		s.Degraded = append(s.Degraded, err.Error())
+	}
+	held := d.election.addresses.Snapshot()
+	for name, i := range g.Instances {
+		line := speakers[i.Interface]
+		if line.SocketError != "" {
+			s.Degraded = append(s.Degraded, fmt.Sprintf("vrrp_instance %s: %s", name, line.SocketError))
+		}
+		r, answered := line.Routers[name]
+		if !answered {
+			continue // said above, or not taken up yet
+		}
+		s.VRRPInstances[name] = instanceStatus(i, r, held[name])
+	}
+}
+
+func instanceStatus(i *config.Instance, r speaker.RouterSnapshot, held vip.Status) control.VRRPInstance {
+	v := control.VRRPInstance{
+		State: r.State.String(), Since: r.Since, Reason: r.Reason.String(), Faults: []string{},
+		Interface: i.Interface, VirtualRouterID: r.VRID, Version: uint8(r.Version),
+		Priority: r.Priority, EffectivePriority: r.EffectivePriority,
+		AdvertInterval: r.Interval.Seconds(), ActiveAdvertInterval: r.ActiveAdverInterval.Seconds(),
+		Addresses: []control.VirtualAddress{}, Mismatches: []string{},
+		Counters: counters(r.Counters), AdvertLateness: map[string]float64{"max": r.Lateness.Max.Seconds()},
+	}
+	if r.Source.IsValid() {
+		v.SourceAddress = r.Source.String()
+	}
+	for _, cause := range r.Faults.Causes() {
+		v.Faults = append(v.Faults, cause.String())
+	}
+	if held.Lost && held.Error != "" {
+		v.Faults = append(v.Faults, held.Error)
+	}
+	for _, a := range held.Addresses {
+		v.Addresses = append(v.Addresses, control.VirtualAddress{Address: a.Address.String(), Present: a.Present, Restores: uint64(a.Restores)})
+	}
+	if r.Peer.Address.IsValid() {
+		v.Peer = &control.Peer{Address: r.Peer.Address.String(), Priority: r.Peer.Priority, Heard: r.Peer.Heard}
+	}
+	for _, m := range r.Mismatches {
+		v.Mismatches = append(v.Mismatches, fmt.Sprintf("%s with %s: here %s, there %s", m.Kind, m.Peer, m.Ours, m.Theirs))
+	}
+	return v
+}
+
+// counters are the counters of a router by their public names. Those of
+// dropped advertisements exist from the start, at 0, so that an alert on their
+// rate works.
+func counters(c speaker.RouterCounters) map[string]uint64 {
+	all := map[string]uint64{
+		"adverts_received": c.Received, "priority_zero_received": c.ReceivedRelease, "received_while_active": c.ReceivedWhileActive,
+		"address_list_mismatches": c.AddressMismatches, "interval_mismatches": c.IntervalMismatches, "checksum_form_mismatches": c.ChecksumMismatches,
+		"adverts_sent": c.Sent, "priority_zero_sent": c.SentRelease, "send_errors": c.SendErrors,
+		"transitions": c.Transitions, "became_active": c.BecameActive,
+	}
+	for reason, n := range c.Dropped {
+		if reason != 0 {
+			all["dropped_"+wire.DropReason(reason).String()] = n
+		}
+	}
+	return all
+}
+
+func (d *Daemon) describeServices(ctx context.Context, g *config.Generation, s *control.Status) {
+	snapshot, err := d.balancer.Snapshot(ctx)
+	if err != nil {
+		s.Degraded = append(s.Degraded, "balancer: "+err.Error())
+		return
+	}
+	s.IPVS = control.IPVS{
+		InUse: snapshot.InUse, Synced: snapshot.Synced, LastSync: snapshot.LastSync, Drifts: snapshot.Drifts, Error: snapshot.Error,
+	}
+	for name, v := range g.VirtualServers {
+		if p, ok := snapshot.Services[name]; ok {
+			s.VirtualServers[name] = serviceStatus(v, p)
+		}
+	}
+}
+
+func serviceStatus(v *config.VirtualServer, p pool.Snapshot) control.VirtualServer {
+	out := control.VirtualServer{
+		State: p.State.String(), Since: p.Since, Reason: p.Reason.String(),
+		Address: v.Address.String(), Protocol: v.Protocol, Scheduler: v.Scheduler, Forward: v.Forward,
+		Quorum: p.Quorum, Weight: p.Weight, SorryActive: p.SorryActive,
+		RealServers: make(map[string]control.RealServer, len(p.Servers)),
+	}
+	if p.SorryServer.IsValid() {
+		out.SorryServer = p.SorryServer.String()
+	}
+	types := make(map[string]map[string]string, len(v.Servers))
+	for _, server := range v.Servers {
+		types[server.Address.String()] = checkTypes(server)
+	}
+	now := time.Now()
+	for _, r := range p.Servers {
+		address := r.Address.String()
+		server := control.RealServer{
+			State: r.State.String(), Weight: r.Weight, InService: r.InService, Since: r.Since, Reason: r.Why.String(),
+			Checks: make([]control.Check, 0, len(r.Checks)),
+		}
+		for _, c := range r.Checks {
+			server.Checks = append(server.Checks, checkStatus(c, types[address][c.Name], now))
+		}
+		out.RealServers[address] = server
+	}
+	return out
+}
+
+func checkTypes(server *config.RealServer) map[string]string {
+	types := make(map[string]string, len(server.Checks))
+	for _, c := range server.Checks {
+		types[c.Name] = c.Type
+	}
+	return types
+}
+
+func checkStatus(c pool.CheckSnapshot, typeName string, now time.Time) control.Check {
+	out := control.Check{
+		Name: c.Name, Type: typeName, State: c.State.String(), Outcome: c.Outcome.String(), Reason: c.Reason, Detail: c.Detail,
+		Took: c.Took.Seconds(), Age: -1, Metrics: c.Metrics,
+	}
+	if !c.At.IsZero() {
+		out.Age = now.Sub(c.At).Seconds()
+	}
+	if c.PluginLost {
+		out.Outcome, out.Reason, out.Detail = pool.OutcomeUnknown.String(), pool.ReasonPluginLost.String(), ""
+	}
+	if c.Weighted {
+		out.Weight = &c.Weight
+	}
+	return out
+}
+
+func (d *Daemon) describePlugins(s *control.Status) {
+	for _, p := range d.plugins.Snapshots() {
+		if p.State == pluginhost.StateInstalled {
+			continue // not needed: `halo plugin list` shows it
+		}
+		name := p.Plugin
+		if _, twice := s.Plugins[name]; twice {
+			name += " as " + p.User
+		}
+		s.Plugins[name] = pluginStatus(p)
+		for _, w := range p.Warnings {
+			s.Degraded = append(s.Degraded, "plugin "+name+" "+w)
+		}
+		if p.State != pluginhost.StateRunning && p.State != pluginhost.StateStarting && p.LastError != "" {
+			s.Degraded = append(s.Degraded, fmt.Sprintf("plugin %s is %s: %s", name, p.State, p.LastError))
+		}
+	}
+}
+
+// Plugins implements control.Backend.
+func (d *Daemon) Plugins() control.PluginList {
+	list := control.PluginList{Schema: control.Schema, Plugins: []control.Plugin{}}
+	for _, p := range d.plugins.Snapshots() {
+		list.Plugins = append(list.Plugins, pluginStatus(p))
+	}
+	return list
+}
+
+func pluginStatus(p pluginhost.Snapshot) control.Plugin {
+	out := control.Plugin{
+		Name: p.Plugin, Version: p.Version, Protocol: p.Protocol, Types: []string{}, Path: p.Path, State: string(p.State),
+		PID: p.PID, User: p.RunsAs, Restarts: p.Restarts, Probes: p.Probes, LastError: p.LastError,
+	}
+	for _, t := range p.Types {
+		out.Types = append(out.Types, string(t.Kind)+" "+t.Name)
+	}
+	return out
+}

@@ -1,0 +1,101 @@
+package daemon
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/halo-ha/halo/core/config"
+	"github.com/halo-ha/halo/core/ipvs"
+	"github.com/halo-ha/halo/core/pool"
+	"github.com/halo-ha/halo/core/vip"
+	"github.com/halo-ha/halo/core/vrrp"
+	"github.com/halo-ha/halo/core/vrrp/wire"
+)
+
+// The configuration speaks in the operator's words, the pure packages in the
+// protocol's and the kernel's. These functions translate.
+
+// routerConfig is the virtual router of an instance. It refuses nothing that
+// config accepts; an error means that the two disagree, and is found before
+// anything is applied.
+func routerConfig(i *config.Instance) (vrrp.Config, error) {
+	c := vrrp.Config{
+		Version: wire.Version(i.Version), VRID: i.VRID, Priority: i.Priority, Interval: i.Interval,
+		Preempt: i.Preempt, PreemptDelay: i.PreemptDelay, Source: i.SourceAddress,
+		Announcement: vrrp.Announcement{
+			Repeat: i.GARP.Repeat, Delay: i.GARP.Delay, Refresh: i.GARP.Refresh, RefreshRepeat: i.GARP.RefreshRepeat,
+			LowerPriorityRepeat: i.GARP.LowerPriorityRepeat, LowerPriorityDelay: i.GARP.LowerPriorityDelay,
+		},
+	}
+	for _, p := range i.Addresses {
+		c.Addresses = append(c.Addresses, p.Addr())
+	}
+	if i.Checksum == "plain" {
+		c.Checksum = wire.Plain
+	}
+	if i.Auth != nil {
+		password, err := wire.NewPassword(i.Auth.Password.Reveal())
+		if err != nil {
+			return c, fmt.Errorf("vrrp_instance %s: %w", i.Name, err)
+		}
+		c.Auth = wire.Auth{Type: wire.AuthPassword, Password: password}
+	}
+	if err := c.Validate(); err != nil {
+		return c, fmt.Errorf("vrrp_instance %s: %w", i.Name, err)
+	}
+	return c, nil
+}
+
+// addressConfig is what the owner of addresses knows of an instance.
+func addressConfig(i *config.Instance) vip.Instance {
+	return vip.Instance{
+		Name: i.Name, Interface: i.Interface, Addresses: i.Addresses,
+		AddressOwner: i.Priority == ownerPriority, Repeat: i.GARP.Repeat,
+	}
+}
+
+// ownerPriority is that of the router whose own the addresses are (RFC 9568
+// §5.2.4).
+const ownerPriority = 255
+
+// poolConfig is the pool of a virtual server.
+func poolConfig(g *config.Generation, v *config.VirtualServer) pool.Config {
+	protocol := ipvs.TCP
+	if v.Protocol == "udp" {
+		protocol = ipvs.UDP
+	}
+	c := pool.Config{
+		Service: ipvs.Service{
+			Key: ipvs.AddressKey(protocol, v.Address), Scheduler: v.Scheduler,
+			Persistence: ipvs.Persistence{Timeout: uint32(v.Persistence / time.Second)},
+		},
+		Quorum: v.Quorum, SorryServer: v.SorryServer, SorryForwarding: forwarding(v.Forward),
+		Servers: make([]pool.RealServer, 0, len(v.Servers)),
+	}
+	for _, s := range v.Servers {
+		onFailure, _ := pool.ParseOnFailure(s.OnFailure)
+		server := pool.RealServer{Address: s.Address, Forwarding: forwarding(s.Forward), Weight: s.Weight, OnFailure: onFailure}
+		for _, k := range s.Checks {
+			p := g.Plugin(k.Plugin)
+			server.Checks = append(server.Checks, pool.Check{
+				Name: k.Name, Definition: definition(s.Address, k), Rise: k.Rise, Fall: k.Fall,
+				FailOnLoss: p.OnPluginLoss == "fail", Grace: p.PluginGrace,
+			})
+		}
+		c.Servers = append(c.Servers, server)
+	}
+	return c
+}
+
+func forwarding(word string) ipvs.Forwarding {
+	f, _ := ipvs.ParseForwarding(word)
+	return f
+}
+
+// definition stands for what is checked and how, and for nothing else: not
+// for how often, nor for how many results make a verdict. While it stays, so
+// does the history of results.
+func definition(server netip.AddrPort, c *config.Check) string {
+	return fmt.Sprintf("%s %s %s %s:%d %s %s", c.Type, c.User, server, c.ConnectAddress, c.ConnectPort, c.Bind, c.Settings)
+}

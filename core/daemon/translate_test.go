@@ -1,0 +1,126 @@
+package daemon
+
+import (
+	"encoding/json"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/halo-ha/halo/core/config"
+	"github.com/halo-ha/halo/core/ipvs"
+	"github.com/halo-ha/halo/core/pool"
+	"github.com/halo-ha/halo/core/vrrp/wire"
+)
+
+func TestRouterConfig(t *testing.T) {
+	i := &config.Instance{
+		Name: "VI_1", Interface: "eth0", VRID: 51, Version: 2, Priority: 150, Interval: time.Second, Preempt: true, PreemptDelay: time.Minute,
+		Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24"), netip.MustParsePrefix("192.0.2.11/32")},
+		GARP:      config.GARP{Repeat: 5, Delay: 5 * time.Second, RefreshRepeat: 1, LowerPriorityRepeat: 5, LowerPriorityDelay: 5 * time.Second},
+		Auth:      &config.Auth{Type: "pass", Password: config.NewSecret("s3cret")},
+	}
+	c, err := routerConfig(i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Version != wire.V2 || c.VRID != 51 || c.Priority != 150 || !c.Preempt || c.PreemptDelay != time.Minute {
+		t.Errorf("translated to %+v", c)
+	}
+	if diff := cmp.Diff([]string{"192.0.2.10", "192.0.2.11"}, []string{c.Addresses[0].String(), c.Addresses[1].String()}); diff != "" {
+		t.Errorf("addresses in another order:\n%s", diff)
+	}
+	want, err := wire.NewPassword("s3cret")
+	if err != nil || c.Auth.Type != wire.AuthPassword || c.Auth.Password != want {
+		t.Errorf("authentication was not translated")
+	}
+	if a := addressConfig(i); a.AddressOwner || a.Interface != "eth0" || a.Repeat != 5 {
+		t.Errorf("addresses: %+v", a)
+	}
+	i.Priority = 255
+	if a := addressConfig(i); !a.AddressOwner {
+		t.Error("priority 255 is not the owner of its addresses")
+	}
+	i.Auth.Password = config.NewSecret("longer than eight bytes")
+	if _, err := routerConfig(i); err == nil {
+		t.Error("a password of more than eight bytes is translated")
+	}
+	i.Auth, i.Version, i.Checksum = nil, 3, "plain"
+	if c, err := routerConfig(i); err != nil || c.Version != wire.V3 || c.Checksum != wire.Plain {
+		t.Errorf("version 3 with a plain checksum: %+v, %v", c, err)
+	}
+}
+
+func service() *config.VirtualServer {
+	return &config.VirtualServer{
+		Name: "web", Address: netip.MustParseAddrPort("192.0.2.10:80"), Protocol: "udp", Scheduler: "wrr", Forward: "dr",
+		Persistence: 50 * time.Second, Quorum: 2, SorryServer: netip.MustParseAddrPort("192.0.2.99:80"),
+		Servers: []*config.RealServer{{
+			Address: netip.MustParseAddrPort("192.0.2.30:80"), Weight: 3, Forward: "tun", OnFailure: "quiesce",
+			Checks: []*config.Check{{Name: "tcp", Type: "tcp", Plugin: "halo-check-tcp", Rise: 2, Fall: 3, Settings: json.RawMessage("{}")}},
+		}},
+	}
+}
+
+func TestPoolConfig(t *testing.T) {
+	g := &config.Generation{Plugins: map[string]*config.Plugin{
+		"halo-check-tcp": {Name: "halo-check-tcp", OnPluginLoss: "fail", PluginGrace: time.Minute},
+	}}
+	c := poolConfig(g, service())
+	if got, want := c.Service.Key, ipvs.AddressKey(ipvs.UDP, netip.MustParseAddrPort("192.0.2.10:80")); got != want {
+		t.Errorf("key %v, want %v", got, want)
+	}
+	if c.Service.Scheduler != "wrr" || c.Service.Persistence.Timeout != 50 || c.Quorum != 2 || c.SorryForwarding != ipvs.DirectRoute {
+		t.Errorf("service %+v", c)
+	}
+	s := c.Servers[0]
+	if s.Weight != 3 || s.Forwarding != ipvs.Tunnel || s.OnFailure != pool.Quiesce {
+		t.Errorf("server %+v", s)
+	}
+	if k := s.Checks[0]; k.Rise != 2 || k.Fall != 3 || !k.FailOnLoss || k.Grace != time.Minute {
+		t.Errorf("check %+v", k)
+	}
+}
+
+// TestDefinition proves what makes a check another one: whatever changes what
+// is asked of whom, and nothing else.
+func TestDefinition(t *testing.T) {
+	server := netip.MustParseAddrPort("192.0.2.30:80")
+	base := config.Check{Name: "tcp", Type: "tcp", User: "halo", Settings: json.RawMessage("{}"), Interval: time.Second, Rise: 2}
+	for _, test := range []struct {
+		name   string
+		change func(*config.Check)
+		same   bool
+	}{
+		{"interval", func(c *config.Check) { c.Interval = time.Minute }, true},
+		{"rise", func(c *config.Check) { c.Rise = 7 }, true},
+		{"name", func(c *config.Check) { c.Name = "other" }, true},
+		{"type", func(c *config.Check) { c.Type = "misc" }, false},
+		{"user", func(c *config.Check) { c.User = "root" }, false},
+		{"settings", func(c *config.Check) { c.Settings = json.RawMessage(`{"a":1}`) }, false},
+		{"connect port", func(c *config.Check) { c.ConnectPort = 81 }, false},
+		{"connect address", func(c *config.Check) { c.ConnectAddress = netip.MustParseAddr("192.0.2.31") }, false},
+		{"bind", func(c *config.Check) { c.Bind = netip.MustParseAddr("192.0.2.1") }, false},
+	} {
+		changed := base
+		test.change(&changed)
+		if same := definition(server, &base) == definition(server, &changed); same != test.same {
+			t.Errorf("another %s: the same definition is %t, want %t", test.name, same, test.same)
+		}
+	}
+}
+
+func TestTarget(t *testing.T) {
+	v := service()
+	server := v.Servers[0]
+	got := target(v, server, server.Checks[0])
+	if got.Address != server.Address.Addr() || got.Port != 80 || got.VirtualServer != "web" || got.VirtualAddress != v.Address || got.Protocol != "udp" {
+		t.Errorf("target %+v", got)
+	}
+	c := *server.Checks[0]
+	c.ConnectAddress, c.ConnectPort = netip.MustParseAddr("198.51.100.1"), 8080
+	if got := target(v, server, &c); got.Address != c.ConnectAddress || got.Port != 8080 || got.RealServer != server.Address {
+		t.Errorf("target with connect_address and connect_port: %+v", got)
+	}
+}
