@@ -82,7 +82,7 @@ func (s *spawner) start(c command) (*child, error) {
 
 	pidfd := -1
 	// No context: a child is ended by signals to its whole group, never by one to itself.
-	cmd := &exec.Cmd{ //nolint:noctx // see above.
+	cmd := &exec.Cmd{
 		Path:   c.program.executable(),
 		Args:   append([]string{c.program.path}, c.arguments...),
 		Env:    append([]string{}, c.environment...),
@@ -142,7 +142,7 @@ func (s *spawner) start(c command) (*child, error) {
 // does not say it.
 func explainExec(err error) error {
 	// The path in it is that of a descriptor, which says nothing.
-	if path := (*os.PathError)(nil); errors.As(err, &path) {
+	if path, ok := errors.AsType[*os.PathError](err); ok {
 		err = fmt.Errorf("execute: %w", path.Err)
 	}
 	switch {

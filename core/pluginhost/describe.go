@@ -128,7 +128,7 @@ func (d *describer) run(ctx context.Context, p *program, account account) ([]byt
 	said := make(chan struct{})
 	go func() {
 		defer close(said)
-		readLines(k.stderr, func(text []byte, _ bool) { words.add(parseEntry(text).text) })
+		readLines(k.stderr, func(text []byte, _ bool) { words.add(parseEntry(text)) })
 	}()
 	// An error here is the read deadline: the process was killed, and is reported as that.
 	output, _ := io.ReadAll(io.LimitReader(k.stdout, describeOutput+1))

@@ -56,15 +56,22 @@ func versionRange(versions []int) string {
 // "describe". The protocol versions are looked at before the rest, since a
 // plugin of another protocol may describe itself in other words.
 func parseDescription(name, path string, output []byte, protocols []int) (schema.Plugin, error) {
+	var header struct {
+		Name      string `json:"name"`
+		Protocols []int  `json:"protocols"`
+	}
+	if err := json.Unmarshal(output, &header); err != nil {
+		return schema.Plugin{}, fmt.Errorf("describe plugin %s: read its answer: %w", path, err)
+	}
+	if header.Name != name {
+		return schema.Plugin{}, fmt.Errorf("describe plugin %s: it calls itself %q; rename the file, or install the right one", path, shorten(printable(header.Name), longestName))
+	}
+	if _, ok := common(header.Protocols, protocols); !ok {
+		return schema.Plugin{}, &IncompatibleError{Name: name, Path: path, Plugin: header.Protocols, Host: protocols}
+	}
 	var d schema.Plugin
 	if err := json.Unmarshal(output, &d); err != nil {
 		return schema.Plugin{}, fmt.Errorf("describe plugin %s: read its answer: %w", path, err)
-	}
-	if d.Name != name {
-		return schema.Plugin{}, fmt.Errorf("describe plugin %s: it calls itself %q; rename the file, or install the right one", path, shorten(printable(d.Name), longestName))
-	}
-	if _, ok := common(d.Protocols, protocols); !ok {
-		return schema.Plugin{}, &IncompatibleError{Name: name, Path: path, Plugin: d.Protocols, Host: protocols}
 	}
 	if problems := schema.CheckPlugin(d); len(problems) > 0 {
 		return schema.Plugin{}, fmt.Errorf("describe plugin %s: %w", path, &schema.SettingsError{Problems: problems})

@@ -9,9 +9,11 @@ import (
 // lifelineVariable names the descriptor at whose end-of-file a plugin ends.
 const lifelineVariable = "HALO_PLUGIN_LIFELINE_FD"
 
-// reservedPrefixes are the variables the launch itself sets. A configuration
-// cannot set them: it could point a plugin's socket elsewhere.
-var reservedPrefixes = []string{"PLUGIN_", "HALO_PLUGIN_"}
+// reserved reports whether the launch itself sets a variable. A configuration
+// cannot: it could point a plugin's socket elsewhere.
+func reserved(name string) bool {
+	return strings.HasPrefix(name, "PLUGIN_") || strings.HasPrefix(name, "HALO_PLUGIN_")
+}
 
 // environment is what a plugin gets: nothing of the daemon's but the time zone
 // and the language, a fixed PATH, what the configuration adds, and on top, so
@@ -25,7 +27,7 @@ func environment(extra map[string]string, handshake []string) []string {
 	}
 	names := make([]string, 0, len(extra))
 	for name := range extra {
-		if !slices.ContainsFunc(reservedPrefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
+		if !reserved(name) {
 			names = append(names, name)
 		}
 	}

@@ -17,8 +17,8 @@ import (
 // The steps of a kind end, each cut short by the context of End.
 const (
 	drainTimeout    = time.Second
-	lifelineTimeout = 300 * time.Millisecond
-	termTimeout     = 300 * time.Millisecond
+	lifelineTimeout = 600 * time.Millisecond
+	termTimeout     = 200 * time.Millisecond
 	sessionTimeout  = 5 * time.Second
 )
 
@@ -80,6 +80,7 @@ func (i *instance) End(ctx context.Context, graceful bool) ending {
 		i.bury()
 		return ending{how: "still there after SIGKILL", cause: i.runner.words.summary(), words: i.runner.words.all()}
 	}
+	_ = os.RemoveAll(i.runner.socketDir)
 	// What it wrote last is read within drainOutput of its end.
 	<-i.runner.said
 	i.bury()
@@ -100,7 +101,6 @@ func (i *instance) bury() {
 	i.once.Do(func() {
 		i.later(func() {
 			i.client.Kill()
-			<-i.runner.child.dead
 			_ = os.RemoveAll(i.runner.socketDir)
 		})
 	})

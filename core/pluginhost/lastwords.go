@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"sync"
 	"unicode"
@@ -25,22 +26,34 @@ type lastWords struct {
 	// cause is the first line of a Go panic or fatal error, which twenty lines
 	// of stack would otherwise push out.
 	cause string
+	// complaint is the last line that is not an ordinary entry of a log.
+	complaint string
 }
 
-func (w *lastWords) add(line string) {
-	if line == "" {
-		return
+// crash is how the Go runtime begins when it ends a program.
+var crash = regexp.MustCompile(`^(panic|fatal error|runtime|SIG[A-Z]+): `)
+
+// add keeps a line. It reports whether it belongs to the report of a crash,
+// behind the first line of it.
+func (w *lastWords) add(e entry) (trace bool) {
+	if e.text == "" {
+		return false
 	}
-	line = shorten(line, keptPerLine)
+	line := shorten(e.text, keptPerLine)
 	w.guard.Lock()
 	defer w.guard.Unlock()
-	if w.cause == "" && (strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ")) {
+	trace = w.cause != "" && e.plain
+	if w.cause == "" && e.plain && crash.MatchString(line) {
 		w.cause = line
+	}
+	if e.plain || e.level >= slog.LevelWarn {
+		w.complaint = line
 	}
 	if len(w.lines) == keptLines {
 		w.lines = append(w.lines[:0], w.lines[1:]...)
 	}
 	w.lines = append(w.lines, line)
+	return trace
 }
 
 // all returns the lines, oldest first.
@@ -51,17 +64,14 @@ func (w *lastWords) all() []string {
 }
 
 // summary is the one line that most likely tells why the process died; empty
-// when it said nothing.
+// when it complained about nothing.
 func (w *lastWords) summary() string {
 	w.guard.Lock()
 	defer w.guard.Unlock()
 	if w.cause != "" {
 		return w.cause
 	}
-	if len(w.lines) == 0 {
-		return ""
-	}
-	return w.lines[len(w.lines)-1]
+	return w.complaint
 }
 
 // withLastWords adds to err what the process said last.
@@ -76,6 +86,8 @@ func withLastWords(err error, words *lastWords) error {
 type entry struct {
 	level slog.Level
 	text  string
+	// plain says that it was not in a log's form.
+	plain bool
 }
 
 // parseEntry reads a line of stderr: JSON as slog or hclog write it, else
@@ -84,11 +96,11 @@ type entry struct {
 func parseEntry(line []byte) entry {
 	line = bytes.TrimSpace(line)
 	if len(line) == 0 || line[0] != '{' {
-		return entry{level: slog.LevelInfo, text: printable(string(line))}
+		return entry{level: slog.LevelInfo, text: printable(string(line)), plain: true}
 	}
 	var fields map[string]any
 	if json.Unmarshal(line, &fields) != nil {
-		return entry{level: slog.LevelInfo, text: printable(string(line))}
+		return entry{level: slog.LevelInfo, text: printable(string(line)), plain: true}
 	}
 	e := entry{level: slog.LevelInfo}
 	for _, key := range []string{"msg", "@message"} {
@@ -107,7 +119,7 @@ func parseEntry(line []byte) entry {
 		delete(fields, key)
 	}
 	if e.text == "" {
-		return entry{level: e.level, text: printable(string(line))}
+		return entry{level: e.level, text: printable(string(line)), plain: true}
 	}
 	if len(fields) > 0 {
 		// Map keys are marshalled in order, so equal entries read the same.

@@ -206,7 +206,7 @@ func (h *Host) abandon(ctx context.Context, r *childRunner, client *plugin.Clien
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
-	if incompatible := (*IncompatibleError)(nil); errors.As(failure.err, &incompatible) {
+	if incompatible, ok := errors.AsType[*IncompatibleError](failure.err); ok {
 		return &permanentError{incompatible}
 	}
 	switch {
@@ -229,11 +229,11 @@ func (h *Host) explainStart(ctx context.Context, r *childRunner, err error) erro
 		return err
 	}
 	refusal := r.refused()
-	if version := (*versionError)(nil); errors.As(refusal, &version) {
+	if version, ok := errors.AsType[*versionError](refusal); ok {
 		// The handshake names one version only; the description has them all.
 		name := r.command.program.name()
 		in := h.describer.one(ctx, found{name: name, path: r.Name()}, r.command.account, "")
-		if incompatible := (*IncompatibleError)(nil); errors.As(in.Problem, &incompatible) {
+		if incompatible, ok := errors.AsType[*IncompatibleError](in.Problem); ok {
 			return incompatible
 		}
 		return &IncompatibleError{Name: name, Path: r.Name(), Plugin: []int{version.offered}, Host: host.Protocols()}

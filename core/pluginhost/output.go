@@ -2,6 +2,7 @@ package pluginhost
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"time"
@@ -24,13 +25,8 @@ func readLines(r io.Reader, line func(text []byte, cut bool)) {
 	reader := bufio.NewReaderSize(&paced{r: r}, longestLine)
 	for {
 		text, err := reader.ReadSlice('\n')
-		cut := false
 		if len(text) > 0 {
-			cut = errors.Is(err, bufio.ErrBufferFull)
-			if text[len(text)-1] == '\n' {
-				text = text[:len(text)-1]
-			}
-			line(text, cut)
+			line(bytes.TrimSuffix(text, []byte{'\n'}), errors.Is(err, bufio.ErrBufferFull))
 		}
 		for errors.Is(err, bufio.ErrBufferFull) {
 			_, err = reader.ReadSlice('\n')

@@ -172,7 +172,7 @@ func (p *process) pause(v verdict) {
 	var look *time.Ticker
 	var changed <-chan time.Time
 	state := StateRefused
-	if permanent := (*permanentError)(nil); !errors.As(v.err, &permanent) {
+	if _, ok := errors.AsType[*permanentError](v.err); !ok {
 		wait, open := p.backoff.failed(time.Now(), v.healthy)
 		state = StateBackoff
 		if open {
@@ -237,8 +237,7 @@ func (p *process) attempt(first bool) verdict {
 	l, err := p.launcher.launch(ctx, spec, incarnation)
 	if err != nil {
 		v.err = err
-		var failed *launchError
-		if errors.As(err, &failed) {
+		if failed, ok := errors.AsType[*launchError](err); ok {
 			p.guard.Lock()
 			p.shown.LastWords = failed.words
 			p.guard.Unlock()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -91,7 +92,10 @@ func (r *childRunner) readStderr(k *child) {
 	defer closeAll(k.stderr)
 	readLines(k.stderr, func(text []byte, cut bool) {
 		e := parseEntry(text)
-		r.words.add(e.text)
+		if r.words.add(e) {
+			// The first line of it says enough, and the last ones are kept.
+			e.level = slog.LevelDebug
+		}
 		r.log.write(context.Background(), e, "stderr", cut)
 	})
 }

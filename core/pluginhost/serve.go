@@ -83,9 +83,9 @@ func (p *process) serve(l *launched, incarnation uint64, v verdict) verdict {
 		defer close(received)
 		broken <- p.receive(l.running, d, beats)
 	}()
-	cause, graceful, restart := p.watch(l.running, beats, broken)
+	restart, cause := p.watch(l.running, beats, broken)
 
-	timeout := endTimeout
+	graceful, timeout := cause == nil, endTimeout
 	if graceful {
 		p.show(StateStopping, "")
 		timeout = stopTimeout
@@ -133,32 +133,33 @@ func (p *process) receive(r running, d *delivery, beats chan host.Heartbeat) err
 	}
 }
 
-// watch returns when the process has ended, must be killed, or is to stop.
-// Any loss of the stream counts as the death of the process: it is never
-// reconnected to.
-func (p *process) watch(r running, beats <-chan host.Heartbeat, broken <-chan error) (cause error, graceful, restart bool) {
+// watch returns when the process has ended or must be killed, with the cause,
+// or without one when it is to stop, and then whether it is to be started
+// again. Any loss of the stream counts as the death of the process: it is
+// never reconnected to.
+func (p *process) watch(r running, beats <-chan host.Heartbeat, broken <-chan error) (restart bool, cause error) {
 	pulse := newHeartbeatWatch(time.Now())
 	timer := time.NewTimer(time.Until(pulse.deadline()))
 	defer timer.Stop()
 	for {
 		select {
 		case <-p.quit:
-			return nil, true, false
+			return false, nil
 		case <-p.again:
-			return nil, true, true
+			return true, nil
 		case err := <-broken:
-			if stream := (*streamError)(nil); errors.As(err, &stream) {
+			if _, ok := errors.AsType[*streamError](err); ok {
 				// Most likely because the process is about to be dead, and
 				// then how it died says more.
 				select {
 				case <-r.Dead():
-					return errDied, false, false
+					return false, errDied
 				case <-time.After(streamGrace):
 				}
 			}
-			return err, false, false
+			return false, err
 		case <-r.Dead():
-			return errDied, false, false
+			return false, errDied
 		case beat := <-beats:
 			pulse.beat(time.Now())
 			p.guard.Lock()
@@ -171,7 +172,7 @@ func (p *process) watch(r running, beats <-chan host.Heartbeat, broken <-chan er
 			case pulseSuspect:
 				p.show(StateUnresponsive, "")
 			case pulseLost:
-				return fmt.Errorf("unresponsive: no heartbeat for %s", lostAfter), false, false
+				return false, fmt.Errorf("unresponsive: no heartbeat for %s", lostAfter)
 			}
 		}
 		timer.Reset(time.Until(pulse.deadline()))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,6 +28,7 @@ type spawner struct {
 	jobs    chan func()
 	closing chan struct{}
 	done    chan struct{}
+	once    sync.Once
 }
 
 var errClosed = errors.New("the plugin host is closed")
@@ -36,28 +38,40 @@ var errClosed = errors.New("the plugin host is closed")
 func newSpawner() (*spawner, error) {
 	s := &spawner{jobs: make(chan func()), closing: make(chan struct{}), done: make(chan struct{})}
 	ready := make(chan error)
-	go func() {
-		// Never unlocked: the thread ends with the goroutine.
-		runtime.LockOSThread()
-		defer close(s.done)
-		err := prepareThread()
-		ready <- err
-		if err != nil {
-			return
-		}
-		for {
-			select {
-			case job := <-s.jobs:
-				job()
-			case <-s.closing:
-				return
-			}
-		}
-	}()
+	go s.run(ready)
 	if err := <-ready; err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// run is the thread. It tells ready when it is prepared, or why it is not.
+func (s *spawner) run(ready chan<- error) {
+	// Never unlocked but here: the thread ends with the goroutine.
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		// The first thread never ends, and it is the one that tools look at
+		// for the whole process. While it is held, a goroutine runs elsewhere.
+		told := make(chan error)
+		go s.run(told)
+		ready <- <-told
+		runtime.UnlockOSThread()
+		return
+	}
+	defer close(s.done)
+	err := prepareThread()
+	ready <- err
+	if err != nil {
+		return
+	}
+	for {
+		select {
+		case job := <-s.jobs:
+			job()
+		case <-s.closing:
+			return
+		}
+	}
 }
 
 // do runs f on the thread and returns when it is done. It fails, without
@@ -73,10 +87,9 @@ func (s *spawner) do(f func()) error {
 	}
 }
 
-// close ends the thread, and with it every child that is still there. It is
-// called once.
+// close ends the thread, and with it every child that is still there.
 func (s *spawner) close() {
-	close(s.closing)
+	s.once.Do(func() { close(s.closing) })
 	<-s.done
 }
 
