@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -58,15 +59,14 @@ func watchStatus(ctx context.Context, w io.Writer, client *control.Client, every
 	for {
 		var page bytes.Buffer
 		s, err := client.Status(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // being interrupted is how this ends
+		}
+		if err == nil {
+			err = printStatus(&page, s, asJSON)
+		}
+		if err != nil {
 			fmt.Fprintf(&page, "halo: %v\n", err)
-		default:
-			if err := printStatus(&page, s, asJSON); err != nil {
-				return err
-			}
 		}
 		text := page.String()
 		if !asJSON {
@@ -252,7 +252,7 @@ func pluginRows(p *printer, plugins []control.Plugin) {
 	for _, g := range plugins {
 		pid := "-"
 		if g.PID != 0 {
-			pid = fmt.Sprint(g.PID)
+			pid = strconv.Itoa(g.PID)
 		}
 		p.line("%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s", g.Name, dash(g.Version), g.State, pid, dash(g.User), g.Restarts, g.Probes,
 			dash(strings.Join(g.Types, ", ")), dash(g.LastError))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -19,19 +20,51 @@ import (
 
 // election is the VRRP side of the daemon: a speaker for each interface that
 // has instances, one owner of addresses, and the kernel's view of links that
-// both are told about. Its fields are guarded by mu; what the drivers do among
-// themselves never passes through here.
+// both are told about.
 type election struct {
 	sockets   sockets
 	addresses *vip.Owner
 	logger    *slog.Logger
+	places    places
 
+	// mu guards what follows. It is held over whole reloads, so nothing that
+	// the election itself calls may take it.
 	mu       sync.Mutex
-	speakers map[string]*running         // by interface
-	routers  map[string]*config.Instance // by name
+	speakers map[string]*running // by interface
 	view     *rtnl.View
-	closed   bool
-	ending   sync.WaitGroup // speakers that have been told to end
+	ending   sync.WaitGroup // speakers that have been started
+}
+
+// places is which interface each instance is on. Its lock is never held for
+// longer than a look.
+type places struct {
+	mu     sync.Mutex
+	ifaces map[string]string
+}
+
+// of returns an instance's interface, empty for an instance that is not there.
+func (p *places) of(instance string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ifaces[instance]
+}
+
+// put says where an instance is; an empty interface forgets it.
+func (p *places) put(instance, iface string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if iface == "" {
+		delete(p.ifaces, instance)
+		return
+	}
+	p.ifaces[instance] = iface
+}
+
+// all is a copy.
+func (p *places) all() map[string]string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.ifaces)
 }
 
 // running is a speaker with its goroutine.
@@ -70,7 +103,7 @@ func realSockets() sockets {
 func newElection(kernel vip.Kernel, announcer vip.Announcer, s sockets, logger *slog.Logger) *election {
 	e := &election{
 		sockets: s, logger: logger, view: &rtnl.View{},
-		speakers: make(map[string]*running), routers: make(map[string]*config.Instance),
+		speakers: make(map[string]*running), places: places{ifaces: make(map[string]string)},
 	}
 	e.addresses = vip.New(kernel, announcer, e, logger)
 	return e
@@ -101,29 +134,29 @@ func prepare(g *config.Generation) (map[string]router, error) {
 func (e *election) apply(routers map[string]router) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for name, old := range e.routers {
+	for name, iface := range e.places.all() {
 		next, stays := routers[name]
-		if stays && next.instance.Interface == old.Interface {
+		if stays && next.instance.Interface == iface {
 			continue
 		}
-		e.speakers[old.Interface].Remove(name)
+		e.places.put(name, "")
+		e.speakers[iface].Remove(name)
 		if !stays {
 			e.addresses.Remove(name)
 		}
-		delete(e.routers, name)
 	}
 	var failures []error
 	for name, r := range routers {
 		e.addresses.Set(addressConfig(r.instance))
-		e.routers[name] = r.instance
+		e.places.put(name, r.instance.Interface)
 		if err := e.speakerOf(r.instance.Interface).Set(name, r.vrrp); err != nil {
 			failures = append(failures, err)
-			delete(e.routers, name)
+			e.places.put(name, "")
 		}
 	}
 	used := make(map[string]bool)
-	for _, i := range e.routers {
-		used[i.Interface] = true
+	for _, iface := range e.places.all() {
+		used[iface] = true
 	}
 	for iface, s := range e.speakers {
 		if !used[iface] {
@@ -172,12 +205,6 @@ func (e *election) watch(ctx context.Context, changes *rtnl.Subscription) {
 }
 
 func (e *election) linksChanged(view *rtnl.View) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.view = view
-	for iface, s := range e.speakers {
-		s.SetLink(linkOf(view, iface))
-	}
 	links := make([]vip.Link, len(view.Links))
 	for n, l := range view.Links {
 		links[n] = vip.Link{Name: l.Name, Index: l.Index, Addresses: make([]netip.Prefix, len(l.Addresses))}
@@ -186,6 +213,15 @@ func (e *election) linksChanged(view *rtnl.View) {
 		}
 	}
 	e.addresses.LinksChanged(links)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if view.Overruns > e.view.Overruns {
+		e.logger.Warn("notifications of the kernel were lost; its links and addresses were read anew", "overruns", view.Overruns)
+	}
+	e.view = view
+	for iface, s := range e.speakers {
+		s.SetLink(linkOf(view, iface))
+	}
 }
 
 // linkOf is what a speaker is told of its interface: IPv4 addresses only, the
@@ -209,7 +245,6 @@ func linkOf(view *rtnl.View, iface string) speaker.Link {
 // claims what is gone.
 func (e *election) close() {
 	e.mu.Lock()
-	e.closed = true
 	for _, s := range e.speakers {
 		s.cancel()
 	}
@@ -221,10 +256,7 @@ func (e *election) close() {
 // answer within ctx is in the error and not among them.
 func (e *election) snapshots(ctx context.Context) (map[string]speaker.Snapshot, error) {
 	e.mu.Lock()
-	speakers := make(map[string]*running, len(e.speakers))
-	for iface, s := range e.speakers {
-		speakers[iface] = s
-	}
+	speakers := maps.Clone(e.speakers)
 	e.mu.Unlock()
 	all := make(map[string]speaker.Snapshot, len(speakers))
 	var failures []error
@@ -239,12 +271,12 @@ func (e *election) snapshots(ctx context.Context) (map[string]speaker.Snapshot, 
 	return all, errors.Join(failures...)
 }
 
-// post hands an event to an instance's router.
+// post hands an event to an instance's router, if there is one.
 func (e *election) post(instance string, event vrrp.Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if i, ok := e.routers[instance]; ok && !e.closed {
-		e.speakers[i.Interface].Post(instance, event)
+	if s, ok := e.speakers[e.places.of(instance)]; ok {
+		s.Post(instance, event)
 	}
 }
 
@@ -257,10 +289,7 @@ type holder struct {
 }
 
 func (h holder) current(instance string) bool {
-	h.election.mu.Lock()
-	defer h.election.mu.Unlock()
-	i, ok := h.election.routers[instance]
-	return ok && i.Interface == h.iface
+	return h.election.places.of(instance) == h.iface
 }
 
 func (h holder) Acquire(instance string) {

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 
@@ -19,12 +18,15 @@ func (n narrator) Changed(service string, action pool.Action) {
 	case pool.ServerChanged:
 		n.server(service, a)
 	case pool.QuorumChanged:
-		message := "service has quorum"
-		if a.To == pool.Down {
-			message = "service has lost quorum"
+		attributes := []any{
+			"service", service, "from", a.From.String(), "to", a.To.String(), "reason", a.Reason.String(),
+			"weight", a.Weight, "quorum", a.Quorum, "sorry", a.Sorry,
 		}
-		n.logger.Warn(message, "service", service, "from", a.From.String(), "to", a.To.String(), "reason", a.Reason.String(),
-			"weight", a.Weight, "quorum", a.Quorum, "sorry", a.Sorry)
+		if a.To == pool.Down {
+			n.logger.Warn("service has lost quorum", attributes...)
+		} else {
+			n.logger.Info("service has quorum", attributes...)
+		}
 	case pool.SetTable:
 		n.logger.Debug("wanted table changed", "service", service, "reason", a.Reason.String(), "destinations", len(a.Service.Destinations))
 	default:
@@ -33,15 +35,17 @@ func (n narrator) Changed(service string, action pool.Action) {
 }
 
 func (n narrator) server(service string, a pool.ServerChanged) {
-	level, message := slog.LevelInfo, "real server changed"
+	attributes := []any{
+		"service", service, "real_server", a.Server, "from", a.From.String(), "to", a.To.String(), "reason", a.Why.String(), "weight", a.Weight,
+	}
 	switch {
 	case a.InService && !a.WasInService:
-		message = "real server enters service"
+		n.logger.Info("real server enters service", attributes...)
 	case !a.InService && a.WasInService:
-		level, message = slog.LevelWarn, "real server leaves service"
+		n.logger.Warn("real server leaves service", attributes...)
+	default:
+		n.logger.Info("real server changed", attributes...)
 	}
-	n.logger.Log(context.Background(), level, message, "service", service, "real_server", a.Server,
-		"from", a.From.String(), "to", a.To.String(), "reason", a.Why.String(), "weight", a.Weight)
 }
 
 // Drifted implements balance.Observer.

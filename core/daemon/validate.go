@@ -83,7 +83,7 @@ func validate(ctx context.Context, g *config.Generation, v validator, silence co
 			}
 		}
 	}
-	var problems config.Problems
+	problems := make(config.Problems, 0, len(questions))
 	for id, q := range questions {
 		problems = append(problems, ask(ctx, g, v, spec(g, id), silence, q.probes, q.checks)...)
 	}
