@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,41 +26,87 @@ import (
 // patience bounds every wait of these tests; reaching it is a failure.
 const patience = 30 * time.Second
 
-// running is a plugin process with its host's end.
-type running struct {
-	session  *host.Session
+// process is a plugin process that was started as halo's core does it: own
+// session, lifeline, encrypted connection, hardly any environment.
+type process struct {
+	client   *plugin.Client
+	command  *exec.Cmd
 	lifeline *os.File
-	pid      int
+	stderr   output
 }
 
-// start starts a plugin as halo's core does: own session, lifeline, death
-// signal, encrypted connection. The death signal asks for a thread that stays,
-// which the test's is.
-func start(t *testing.T, name string, probes ...host.Probe) *running {
+// output keeps the beginning of what is written to it, and counts the rest.
+type output struct {
+	mu    sync.Mutex
+	kept  []byte
+	total int
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.total += len(b)
+	if room := 1<<16 - len(o.kept); room > 0 {
+		o.kept = append(o.kept, b[:min(room, len(b))]...)
+	}
+	return len(b), nil
+}
+
+func (o *output) read() (text string, total int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return string(o.kept), o.total
+}
+
+func launch(t *testing.T, path string, limit time.Duration, env ...string) *process {
 	t.Helper()
 	read, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer read.Close()
-	command := exec.Command(link(t, name)) //nolint:noctx // go-plugin ends it.
-	command.Env = []string{asPlugin + "=1", "HALO_PLUGIN_LIFELINE_FD=3", "PLUGIN_UNIX_SOCKET_DIR=" + t.TempDir()}
-	command.ExtraFiles = []*os.File{read}
-	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	client := plugin.NewClient(&plugin.ClientConfig{
+	t.Cleanup(func() { _ = read.Close() })
+	p := &process{lifeline: write, command: exec.Command(path)} //nolint:noctx // The cleanup ends it.
+	p.command.Env = slices.Concat(env, []string{"HALO_PLUGIN_LIFELINE_FD=3", "PLUGIN_UNIX_SOCKET_DIR=" + t.TempDir()})
+	p.command.ExtraFiles = []*os.File{read}
+	p.command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	p.client = plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  host.Handshake(),
 		VersionedPlugins: host.PluginSet(),
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		AutoMTLS:         true,
 		SkipHostEnv:      true,
-		Cmd:              command,
+		StartTimeout:     limit,
+		Stderr:           &p.stderr,
+		Cmd:              p.command,
 		Logger:           hclog.NewNullLogger(),
 	})
 	t.Cleanup(func() {
 		_ = write.Close()
-		client.Kill()
+		if p.command.Process != nil {
+			// Not Kill alone, which is patient with a plugin that does not answer.
+			_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL)
+		}
+		p.client.Kill()
 	})
-	rpc, err := client.Client()
+	return p
+}
+
+// running is a plugin process that has probes.
+type running struct {
+	*process
+
+	session *host.Session
+	pid     int
+}
+
+func start(t *testing.T, name string, probes ...host.Probe) *running {
+	t.Helper()
+	return launch(t, link(t, name), time.Minute, asPlugin+"=1").open(t, probes...)
+}
+
+func (p *process) open(t *testing.T, probes ...host.Probe) *running {
+	t.Helper()
+	rpc, err := p.client.Client()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +133,7 @@ func start(t *testing.T, name string, probes ...host.Probe) *running {
 			t.Fatal(err)
 		}
 	}
-	return &running{session: session, lifeline: write, pid: command.Process.Pid}
+	return &running{process: p, session: session, pid: p.command.Process.Pid}
 }
 
 // first returns the first result of each probe.

@@ -1,0 +1,99 @@
+package main
+
+import "google.golang.org/protobuf/encoding/protowire"
+
+// The messages of sdk/internal/proto by their field numbers, written by hand:
+// the generated code could not write what the lies need.
+
+// told is what the host has said so far.
+type told struct {
+	incarnation, generation uint64
+	probes                  []uint64
+}
+
+// hear reads one SessionRequest and reports whether it was a commit.
+func (k *told) hear(request []byte) (commit bool) {
+	fields(request, func(number protowire.Number, value []byte, _ uint64) {
+		switch number {
+		case 1: // Begin
+			fields(value, func(number protowire.Number, _ []byte, v uint64) {
+				if number == 1 {
+					k.incarnation = v
+				}
+			})
+		case 2: // Upsert
+			fields(value, func(_ protowire.Number, probe []byte, _ uint64) {
+				fields(probe, func(number protowire.Number, _ []byte, v uint64) {
+					if number == 1 {
+						k.probes = append(k.probes, v)
+					}
+				})
+			})
+		case 4: // Commit
+			commit = true
+			fields(value, func(number protowire.Number, _ []byte, v uint64) {
+				if number == 1 {
+					k.generation = v
+				}
+			})
+		}
+	})
+	return commit
+}
+
+// fields calls f for each field of a message that is a number or has a length.
+func fields(message []byte, f func(number protowire.Number, value []byte, v uint64)) {
+	for len(message) > 0 {
+		number, kind, n := protowire.ConsumeTag(message)
+		if n < 0 {
+			return
+		}
+		message = message[n:]
+		var value []byte
+		var v uint64
+		switch kind {
+		case protowire.VarintType:
+			v, n = protowire.ConsumeVarint(message)
+		case protowire.BytesType:
+			value, n = protowire.ConsumeBytes(message)
+		default:
+			n = protowire.ConsumeFieldValue(number, kind, message)
+		}
+		if n < 0 {
+			return
+		}
+		f(number, value, v)
+		message = message[n:]
+	}
+}
+
+func number(b []byte, field protowire.Number, v uint64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), v)
+}
+
+func text(b []byte, field protowire.Number, v string) []byte {
+	return protowire.AppendString(protowire.AppendTag(b, field, protowire.BytesType), v)
+}
+
+func message(b []byte, field protowire.Number, v []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(b, field, protowire.BytesType), v)
+}
+
+// response is a SessionResponse: 1 results, 2 heartbeat, 3 committed.
+func response(incarnation uint64, field protowire.Number, m []byte) []byte {
+	return number(message(nil, field, m), 15, incarnation)
+}
+
+func heartbeat(known told) []byte { return response(known.incarnation, 2, nil) }
+
+// results is a Results message of that generation.
+func results(generation uint64, all [][]byte) []byte {
+	b := number(nil, 1, generation)
+	for _, r := range all {
+		b = message(b, 2, r)
+	}
+	return b
+}
+
+// result is a Result of that probe, with what fill adds.
+func result(id uint64, fill func([]byte) []byte) []byte { return fill(number(nil, 1, id)) }
