@@ -31,7 +31,7 @@ func cpuTime(b *testing.B, pid int) float64 {
 	return (user + system) / 100 // USER_HZ is 100 on every Linux that Go runs on.
 }
 
-func privateMemory(b *testing.B, pid int) float64 {
+func anonymousMemory(b *testing.B, pid int) float64 {
 	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
@@ -40,7 +40,7 @@ func privateMemory(b *testing.B, pid int) float64 {
 	sum := 0.0
 	for line := range strings.Lines(string(text)) {
 		fields := strings.Fields(line)
-		if strings.HasPrefix(line, "Private_") {
+		if strings.HasPrefix(line, "Anonymous:") {
 			kilobytes, err := strconv.ParseFloat(fields[1], 64)
 			if err != nil {
 				b.Fatal(err)
@@ -103,7 +103,7 @@ func BenchmarkProbesPerSecond(b *testing.B) {
 			b.ReportMetric(100*(cpuTime(b, pid)-plugin)/seconds, "plugin%")
 			b.ReportMetric(100*(cpuTime(b, os.Getpid())-own)/seconds, "host%")
 			b.ReportMetric(float64(results)/seconds, "results/s")
-			b.ReportMetric(privateMemory(b, pid), "MB-private")
+			b.ReportMetric(anonymousMemory(b, pid), "MB-anonymous")
 			b.ReportMetric(0, "ns/op")
 		})
 	}

@@ -60,7 +60,8 @@ func serve(p Plugin, described schema.Plugin) int {
 		debug.SetGCPercent(50)
 	}
 
-	lines := logline.NewWriter(os.Stderr)
+	lines := logline.NewWriter()
+	go lines.Run(context.Background(), os.Stderr) // To the very end: what is logged last matters most.
 	defer lines.Flush(flushTime)
 	pluginLog, log := logline.New(lines, os.Getenv(handshake.LogLevelEnv))
 	slog.SetDefault(log)

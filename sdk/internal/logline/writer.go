@@ -9,6 +9,7 @@ package logline
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"sync/atomic"
@@ -31,11 +32,9 @@ type Writer struct {
 	flush   chan chan struct{}
 }
 
-// NewWriter starts the goroutine that writes to out; it ends with the process.
-func NewWriter(out io.Writer) *Writer {
-	w := &Writer{lines: make(chan []byte, queued), flush: make(chan chan struct{})}
-	go w.run(out)
-	return w
+// NewWriter returns a Writer whose lines wait for Run.
+func NewWriter() *Writer {
+	return &Writer{lines: make(chan []byte, queued), flush: make(chan chan struct{})}
 }
 
 // Write queues a line, or drops it when the queue is full. It always reports
@@ -73,9 +72,12 @@ func (w *Writer) Flush(limit time.Duration) {
 // Dropped counts the lines that found the queue full and are not reported yet.
 func (w *Writer) Dropped() int64 { return w.dropped.Load() }
 
-func (w *Writer) run(out io.Writer) {
+// Run writes what is queued to out until ctx ends.
+func (w *Writer) Run(ctx context.Context, out io.Writer) {
 	for {
 		select {
+		case <-ctx.Done():
+			return
 		case line := <-w.lines:
 			w.write(out, line)
 		case written := <-w.flush:
