@@ -323,7 +323,7 @@ func config(priority uint8) vrrp.Config {
 }
 
 // payload encodes what a peer at 192.0.2.9 with this configuration would send.
-func payload(t *testing.T, c vrrp.Config) ([]byte, wire.Meta) {
+func payload(t testing.TB, c vrrp.Config) ([]byte, wire.Meta) {
 	t.Helper()
 	a := wire.Advertisement{Version: c.Version, VRID: c.VRID, Priority: c.Priority, Interval: c.Interval, Addresses: c.Addresses, Auth: c.Auth}
 	m := wire.Meta{Source: netip.MustParseAddr("192.0.2.9"), Destination: wire.GroupIPv4(), TTL: wire.HopLimit}

@@ -95,6 +95,8 @@ func (a Advertisement) Validate() error {
 		return errors.New("encode advertisement: no addresses")
 	case len(a.Addresses) > MaxAddresses:
 		return fmt.Errorf("encode advertisement: %d addresses, at most %d fit", len(a.Addresses), MaxAddresses)
+	case a.Auth.Type != AuthPassword && a.Auth.Password != Password{} || a.Auth.Type > AuthPassword:
+		return fmt.Errorf("encode advertisement: authentication type %v is not supported", a.Auth.Type)
 	case a.Version != V2 && a.Auth != Auth{}:
 		return fmt.Errorf("encode advertisement: version %d has no authentication", a.Version)
 	}
@@ -169,7 +171,10 @@ func decode(a *Advertisement, message []byte) {
 	if a.Version == V2 {
 		a.Auth.Type = AuthType(message[4])
 		a.Interval = time.Duration(message[5]) * unitV2
-		copy(a.Auth.Password[:], message[headerLength+count*ipv4Length:])
+		if a.Auth.Type == AuthPassword {
+			// Without a password the field means nothing (RFC 3768 §5.3.10).
+			copy(a.Auth.Password[:], message[headerLength+count*ipv4Length:])
+		}
 	} else {
 		// The upper four bits are reserved and ignored (RFC 9568 §5.2.6).
 		a.Interval = time.Duration(binary.BigEndian.Uint16(message[4:])&0x0fff) * unitV3

@@ -121,6 +121,12 @@ func TestAppendRefuses(t *testing.T) {
 		{"interval too long", func(a *wire.Advertisement) { a.Interval = 41 * time.Second }, "interval 41s"},
 		{"version 2 below a second", func(a *wire.Advertisement) { a.Version, a.Interval = wire.V2, 500*time.Millisecond }, "steps of 1s"},
 		{"version 2 too long", func(a *wire.Advertisement) { a.Version, a.Interval = wire.V2, 256*time.Second }, "1s to 4m15s"},
+		{"authentication header", func(a *wire.Advertisement) {
+			a.Version, a.Auth.Type = wire.V2, wire.AuthHeader
+		}, "type ah is not supported"},
+		{"a password without its type", func(a *wire.Advertisement) {
+			a.Version, a.Auth.Password = wire.V2, wire.Password{1}
+		}, "type none is not supported"},
 		{"version 3 with a password", func(a *wire.Advertisement) { a.Auth = pass("x") }, "no authentication"},
 	}
 	for _, tt := range tests {
