@@ -160,7 +160,8 @@ func explainExec(err error) error {
 
 // weigh makes the child the better victim for the out-of-memory killer and,
 // where sessions are scheduled as groups, the less important group. Both are
-// best effort: containers may forbid them.
+// best effort: containers may forbid them, and without CAP_DAC_OVERRIDE they
+// are another user's files. A plugin made with the SDK sees to the first itself.
 func (k *child) weigh() {
 	dir := "/proc/" + strconv.Itoa(k.pid)
 	_ = os.WriteFile(dir+"/oom_score_adj", []byte(strconv.Itoa(oomScoreAdjust)), 0)

@@ -17,7 +17,7 @@ import (
 
 // Limits of one "NAME describe".
 const (
-	describeTimeout  = 2 * time.Second
+	describeTimeout  = 10 * time.Second
 	describeOutput   = 1 << 20 // bytes
 	describeParallel = 4
 )

@@ -27,7 +27,7 @@ func TestDiscover(t *testing.T) {
 	t.Parallel()
 	problems := map[string]string{
 		stubGood: "", stubDies: "", stubEnv: "",
-		stubSlow:  "no answer within 2s",
+		stubSlow:  "no answer within 10s",
 		stubBig:   "more than 1048576 bytes of output",
 		stubFails: "exited with status 3: no idea who I am",
 		stubNewer: "speaks protocols 3 to 4, this halo speaks protocol 1: upgrade halo",

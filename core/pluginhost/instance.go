@@ -3,7 +3,6 @@ package pluginhost
 import (
 	"bytes"
 	"context"
-	"os"
 	"sync"
 	"time"
 
@@ -80,7 +79,7 @@ func (i *instance) End(ctx context.Context, graceful bool) ending {
 		i.bury()
 		return ending{how: "still there after SIGKILL", cause: i.runner.words.summary(), words: i.runner.words.all()}
 	}
-	_ = os.RemoveAll(i.runner.socketDir)
+	_ = removeSockets(i.runner.socketDir)
 	// What it wrote last is read within drainOutput of its end.
 	<-i.runner.said
 	i.bury()
@@ -101,7 +100,7 @@ func (i *instance) bury() {
 	i.once.Do(func() {
 		i.later(func() {
 			i.client.Kill()
-			_ = os.RemoveAll(i.runner.socketDir)
+			_ = removeSockets(i.runner.socketDir)
 		})
 	})
 }

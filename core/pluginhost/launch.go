@@ -194,7 +194,7 @@ func (h *Host) clientConfig(spec Spec, r *childRunner) *plugin.ClientConfig {
 // how the process ended and what it said.
 func (h *Host) abandon(ctx context.Context, r *childRunner, client *plugin.Client, failure *startError) error {
 	if r.child == nil {
-		_ = os.RemoveAll(r.socketDir)
+		_ = removeSockets(r.socketDir)
 		return failure
 	}
 	// A process that is about to end by itself has a better story to tell

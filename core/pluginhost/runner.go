@@ -192,6 +192,10 @@ func (r *childRunner) PluginToHost(network, address string) (hostNetwork, hostAd
 	if network != "unix" || filepath.Dir(address) != r.socketDir {
 		return "", "", fmt.Errorf("it listens on %s %q, not on a unix socket in %s", network, shorten(printable(address), longestSocket), r.socketDir)
 	}
+	// The directory first: from then on nobody else can change what is in it.
+	if err := r.seize(r.socketDir); err != nil {
+		return "", "", err
+	}
 	info, err := os.Lstat(address)
 	if err != nil {
 		return "", "", fmt.Errorf("check its socket: %w", err)
@@ -199,7 +203,21 @@ func (r *childRunner) PluginToHost(network, address string) (hostNetwork, hostAd
 	if info.Mode().Type() != fs.ModeSocket {
 		return "", "", fmt.Errorf("check its socket: %s is %s, not a socket", address, info.Mode())
 	}
+	if err := r.seize(address); err != nil {
+		return "", "", err
+	}
 	return network, address, nil
+}
+
+// seize takes path from the plugin's user, if that is not the daemon's own.
+func (r *childRunner) seize(path string) error {
+	if r.command.account.same {
+		return nil
+	}
+	if err := seize(path); err != nil {
+		return fmt.Errorf("take its socket over: %w", err)
+	}
+	return nil
 }
 
 // HostToPlugin is for connections the other way, which halo does not use.

@@ -41,12 +41,26 @@ func (s *sockets) sweep() error {
 	}
 	var problems []error
 	for _, e := range entries {
-		problems = append(problems, os.RemoveAll(filepath.Join(s.root, e.Name())))
+		problems = append(problems, removeSockets(filepath.Join(s.root, e.Name())))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("sweep plugin sockets: %w", err)
 	}
 	return nil
+}
+
+// seize makes a socket, or the directory that holds it, this process's own.
+// The kernel lets root into other users' places only with CAP_DAC_OVERRIDE,
+// which halo does not ask for: with CAP_CHOWN it takes what it gave away. A
+// plugin needs neither once it listens, and cannot exchange the socket any
+// more for something else.
+func seize(path string) error { return os.Lchown(path, os.Geteuid(), os.Getegid()) }
+
+// removeSockets removes the directory of a plugin that has ended. What is left
+// if it fails is removed by the next sweep.
+func removeSockets(dir string) error {
+	_ = seize(dir) // Without the capability it was never given away.
+	return os.RemoveAll(dir)
 }
 
 // make creates a directory that only a's user, and root, can enter. The

@@ -3,6 +3,7 @@ package pluginhost
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"sync"
 
@@ -22,6 +23,7 @@ const niceness = 5
 // What every child must inherit is set on this thread once, so that it holds
 // before the plugin's first instruction and for plugins in any language:
 // NO_NEW_PRIVS, no ambient and no inheritable capability, a lower priority.
+// Descriptors belong to the process, and are seen to here as well.
 // The rest of the daemon does not inherit any of it, because the runtime never
 // starts threads from a locked one.
 type spawner struct {
@@ -30,6 +32,9 @@ type spawner struct {
 	done    chan struct{}
 	once    sync.Once
 }
+
+// firstExtra is the first descriptor after the three that every program has.
+const firstExtra = 3
 
 var errClosed = errors.New("the plugin host is closed")
 
@@ -94,6 +99,10 @@ func (s *spawner) close() {
 }
 
 func prepareThread() error {
+	// What the daemon itself was started with, a shell's or a supervisor's open
+	// file, is no plugin's business. The runtime opens everything else so that
+	// it does not outlive an exec. Best effort: Linux 5.11 or later knows it.
+	_ = unix.CloseRange(firstExtra, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("set no_new_privs on the spawning thread: %w", err)
 	}
