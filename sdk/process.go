@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -58,6 +59,26 @@ func startOver() error {
 // it cannot be set harms nobody.
 func nameProcess(name string) {
 	_ = os.WriteFile("/proc/self/comm", []byte(name), 0)
+}
+
+// volunteerScore is the oom_score_adj of a plugin: when memory runs out the
+// kernel is to take a plugin, which is started again, before the host.
+const volunteerScore = 500
+
+// volunteer raises this process's oom_score_adj, which it inherits from the
+// host, where a service manager may have lowered it. The host tries the same
+// but may lack the privilege to, whereas everybody may raise his own. Best
+// effort: without /proc, or in a container that forbids it, the plugin works
+// all the same.
+func volunteer() {
+	const path = "/proc/self/oom_score_adj"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return
+	}
+	if score, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && score < volunteerScore {
+		_ = os.WriteFile(path, []byte(strconv.Itoa(volunteerScore)), 0)
+	}
 }
 
 // openLifeline returns the descriptor the host named, or nil if it named none.

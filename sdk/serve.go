@@ -52,6 +52,7 @@ func serve(p Plugin, described schema.Plugin) int {
 	// First of all, since it may start the program over.
 	privilegeErr := forbidNewPrivileges()
 	nameProcess(p.Name)
+	volunteer()
 
 	if os.Getenv("GOGC") == "" {
 		// What a plugin holds is its probes, which stay, and what it throws away
