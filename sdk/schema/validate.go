@@ -136,6 +136,10 @@ func splitObject(raw json.RawMessage) ([]entry, []Problem) {
 	if len(raw) == 0 {
 		return nil, nil
 	}
+	// The one place where all of it is checked.
+	if !isJSON(raw) {
+		return nil, []Problem{{Message: "settings are " + shapeBroken, Expected: shapeTable}}
+	}
 	if got := shapeOf(raw); got != shapeTable {
 		return nil, []Problem{{Message: "settings are " + got, Expected: shapeTable}}
 	}

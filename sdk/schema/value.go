@@ -16,8 +16,8 @@ import (
 // time.Duration, []string, []int64 or map[string]string, by its Kind.
 type value any
 
-// parse reads one JSON value for a setting and holds it against the setting's
-// bounds. Problems never repeat the value of a sensitive setting.
+// parse reads one value, which must be valid JSON, for a setting and holds it
+// against the setting's bounds. Problems never repeat the value of a sensitive setting.
 func (s *Setting) parse(raw json.RawMessage) (value, []Problem) {
 	v, err := s.decode(raw)
 	if err != nil {
@@ -310,9 +310,12 @@ const (
 	shapeBroken = "not valid JSON"
 )
 
-// shapeOf names a JSON value as a writer of TOML would.
+// isJSON also asks for valid UTF-8, which encoding/json would silently repair.
+func isJSON(raw []byte) bool { return json.Valid(raw) && utf8.Valid(raw) }
+
+// shapeOf names a valid JSON value as a writer of TOML would.
 func shapeOf(raw []byte) string {
-	if len(raw) == 0 || !json.Valid(raw) || !utf8.Valid(raw) {
+	if len(raw) == 0 {
 		return shapeBroken
 	}
 	switch raw[0] {

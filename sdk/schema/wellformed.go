@@ -165,6 +165,9 @@ func checkSetting(s *Setting) []Problem {
 }
 
 func defaultProblems(s *Setting) []Problem {
+	if !isJSON([]byte(s.Default)) {
+		return []Problem{{Attribute: s.Name, Message: "is " + shapeBroken}}
+	}
 	_, problems := s.parse(json.RawMessage(s.Default))
 	return problems
 }
