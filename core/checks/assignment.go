@@ -1,26 +1,20 @@
 package checks
 
 import (
+	"cmp"
 	"net/netip"
-	"reflect"
+	"slices"
 
-	"github.com/halo-ha/halo/sdk/check"
 	"github.com/halo-ha/halo/sdk/host"
 )
 
 // assignment is what one process is to probe, and its session if it has one.
 type assignment struct {
-	probes      map[uint64]*assigned
-	byQuestion  map[question]uint64
+	probes     map[uint64]*assigned
+	byQuestion map[question]uint64
+	// incarnation is that of the last session that was taken.
 	incarnation uint64
 	feeder      *feeder // nil without a session
-}
-
-// assigned is a probe with its id.
-type assigned struct {
-	Probe
-	id   uint64
-	last check.Outcome
 }
 
 // question is what makes a probe the same over reloads. Number tells apart
@@ -41,27 +35,23 @@ func newAssignment() *assignment {
 func (a *assignment) replace(wanted []Probe, generation uint64, nextID func() uint64) (added []*assigned) {
 	byQuestion := make(map[question]uint64, len(wanted))
 	var upserts []host.Probe
-	for _, w := range wanted {
-		q := question{w.Service, w.Server, w.Definition, 0}
-		for ; ; q.number++ {
+	for i := range wanted {
+		q := question{wanted[i].Service, wanted[i].Server, wanted[i].Definition, 0}
+		for {
 			if _, taken := byQuestion[q]; !taken {
 				break
 			}
+			q.number++
 		}
 		id, known := a.byQuestion[q]
 		if !known {
 			id = nextID()
-			p := &assigned{Probe: w, id: id}
+			p := &assigned{Probe: wanted[i], id: id, generation: generation}
 			a.probes[id] = p
 			added = append(added, p)
 			upserts = append(upserts, p.wire())
-		} else {
-			p := a.probes[id]
-			changed := p.Wire.Schedule != w.Wire.Schedule || !reflect.DeepEqual(p.Wire.Target, w.Wire.Target)
-			p.Probe = w
-			if changed {
-				upserts = append(upserts, p.wire())
-			}
+		} else if p := a.probes[id]; p.update(wanted[i], generation) {
+			upserts = append(upserts, p.wire())
 		}
 		byQuestion[q] = id
 	}
@@ -79,6 +69,16 @@ func (a *assignment) replace(wanted []Probe, generation uint64, nextID func() ui
 	return added
 }
 
+// sorted lists the probes by id, so that what happens does not depend on chance.
+func (a *assignment) sorted() []*assigned {
+	all := make([]*assigned, 0, len(a.probes))
+	for _, p := range a.probes {
+		all = append(all, p)
+	}
+	slices.SortFunc(all, func(x, y *assigned) int { return cmp.Compare(x.id, y.id) })
+	return all
+}
+
 // everything is the whole set, for a process that knows nothing.
 func (a *assignment) everything() []host.Probe {
 	all := make([]host.Probe, 0, len(a.probes))
@@ -86,11 +86,4 @@ func (a *assignment) everything() []host.Probe {
 		all = append(all, p.wire())
 	}
 	return all
-}
-
-// wire is the probe as the plugin is told it.
-func (p *assigned) wire() host.Probe {
-	w := p.Wire
-	w.ID, w.LastOutcome = p.id, p.last
-	return w
 }

@@ -10,8 +10,9 @@
 // asked. A process that comes back gets the whole set again. One that is away
 // yields no opinion, which by itself moves no traffic.
 //
-// The package starts no process and decides nothing about servers. What plugins
-// send is hostile: ids that are not known are dropped and counted.
+// The package starts no process and decides nothing about servers: rise, fall
+// and what a lost plugin means are the pool's. What plugins send is hostile:
+// what no probe is waiting for is dropped and counted.
 //
 // Read Checks first, then assignment.
 package checks
@@ -20,9 +21,9 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/halo-ha/halo/core/pool"
-	"github.com/halo-ha/halo/sdk/check"
 	"github.com/halo-ha/halo/sdk/host"
 )
 
@@ -58,7 +59,7 @@ type Sink interface {
 }
 
 // Checks assigns probes to processes. Make it with New; its methods may be
-// called from any goroutine.
+// called from any goroutine, and none of them waits for a plugin.
 type Checks struct {
 	sink Sink
 	log  *slog.Logger
@@ -67,8 +68,21 @@ type Checks struct {
 	lastID     uint64
 	generation uint64
 	processes  map[Process]*assignment
-	unknown    uint64
+	dropped    Dropped
+	closed     bool
 	feeders    sync.WaitGroup
+}
+
+// Dropped counts the results that were not passed on.
+type Dropped struct {
+	// Replaced is of results of a process that another has replaced, or that
+	// counts as gone.
+	Replaced uint64
+	// Stale is of results found before the probe was changed by a reload.
+	Stale uint64
+	// Unknown is of results that no probe was waiting for: it was removed while
+	// they were under way, or the plugin lies.
+	Unknown uint64
 }
 
 // New returns Checks without probes.
@@ -77,15 +91,20 @@ func New(sink Sink, log *slog.Logger) *Checks {
 }
 
 // Apply makes probes the ones that run. It returns at once; the processes are
-// told by goroutines of their own.
+// told by goroutines of their own. A probe that is new, and whose process has
+// no session yet, is reported as without a plugin.
 func (c *Checks) Apply(probes []Probe) {
+	byProcess := make(map[Process][]Probe)
+	var order []Process // so that ids do not depend on chance
+	for _, p := range probes {
+		if _, seen := byProcess[p.Process]; !seen {
+			order = append(order, p.Process)
+		}
+		byProcess[p.Process] = append(byProcess[p.Process], p)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.generation++
-	byProcess := make(map[Process][]Probe)
-	for _, p := range probes {
-		byProcess[p.Process] = append(byProcess[p.Process], p)
-	}
 	for id, a := range c.processes {
 		if _, stays := byProcess[id]; !stays {
 			a.replace(nil, c.generation, c.nextID)
@@ -94,16 +113,16 @@ func (c *Checks) Apply(probes []Probe) {
 			}
 		}
 	}
-	for id, list := range byProcess {
+	for _, id := range order {
 		a := c.assignment(id)
-		added := a.replace(list, c.generation, c.nextID)
+		added := a.replace(byProcess[id], c.generation, c.nextID)
 		if a.feeder == nil {
-			// Nobody answers for them until a session opens.
 			c.lose(added)
 		}
 	}
 }
 
+// nextID returns an id that no probe has had before.
 func (c *Checks) nextID() uint64 {
 	c.lastID++
 	return c.lastID
@@ -119,19 +138,24 @@ func (c *Checks) assignment(id Process) *assignment {
 }
 
 // Opened takes a session with a process that knows nothing yet, and gives it
-// the whole set. It does not wait for the process.
+// the whole set. It does not wait for the process. A session that is older
+// than the one at hand is not taken.
 func (c *Checks) Opened(id Process, incarnation uint64, s Session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	a := c.assignment(id)
+	if c.closed || incarnation <= a.incarnation {
+		return
+	}
 	if a.feeder != nil {
 		a.feeder.end()
 	}
-	a.incarnation, a.feeder = incarnation, newFeeder(s)
-	f := a.feeder
+	f := newFeeder(s)
+	a.incarnation, a.feeder = incarnation, f
 	c.feeders.Go(func() {
 		if err := f.run(); err != nil {
-			c.log.Debug("probes were not handed over; the session is lost", "plugin", id.Plugin, "error", err)
+			// The host learns the same from the session and ends the process.
+			c.log.Debug("probes were not handed over", "plugin", id.Plugin, "user", id.User, "reason", err)
 		}
 	})
 	f.tell(a.everything(), nil, c.generation)
@@ -152,11 +176,7 @@ func (c *Checks) Lost(id Process, incarnation uint64) {
 		delete(c.processes, id)
 		return
 	}
-	lost := make([]*assigned, 0, len(a.probes))
-	for _, p := range a.probes {
-		lost = append(lost, p)
-	}
-	c.lose(lost)
+	c.lose(a.sorted())
 }
 
 func (c *Checks) lose(probes []*assigned) {
@@ -165,62 +185,41 @@ func (c *Checks) lose(probes []*assigned) {
 	}
 }
 
-// Received takes what a process said.
+// Received takes what a process said. Commits and heartbeats are the host's
+// business.
 func (c *Checks) Received(id Process, incarnation uint64, m host.Message) {
 	results, ok := m.(*host.Results)
 	if !ok {
-		return // commits and heartbeats are the host's business
+		return
 	}
+	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	a, ok := c.processes[id]
 	if !ok || a.feeder == nil || a.incarnation != incarnation {
+		c.dropped.Replaced += uint64(len(results.Results))
 		return
 	}
 	for i := range results.Results {
 		r := &results.Results[i]
 		p, known := a.probes[r.ID]
-		if !known {
-			// Removed while the result was under way, or a lie.
-			c.unknown++
-			continue
+		switch {
+		case !known:
+			c.dropped.Unknown++
+		case results.Generation < p.generation:
+			c.dropped.Stale++
+		default:
+			p.take(now, r)
+			c.sink.Post(p.Service, p.event(r))
 		}
-		p.last = r.Outcome
-		c.sink.Post(p.Service, event(p, r))
 	}
-}
-
-// event translates a result.
-func event(p *assigned, r *host.ProbeResult) pool.CheckResult {
-	e := pool.CheckResult{
-		Server: p.Server, Check: p.Check, Definition: p.Definition,
-		Reason: r.Reason.String(), Detail: r.Detail, Took: r.Took, Metrics: r.Metrics,
-	}
-	switch r.Outcome {
-	case check.Pass:
-		e.Outcome = pool.OutcomePass
-	case check.Fail:
-		e.Outcome = pool.OutcomeFail
-	case check.Unknown:
-		e.Outcome = pool.OutcomeUnknown
-	}
-	if r.Weight != nil {
-		e.Weighted, e.Weight = true, *r.Weight
-	}
-	return e
-}
-
-// Unknown counts the results that no probe was waiting for.
-func (c *Checks) Unknown() uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.unknown
 }
 
 // Close ends the feeders and waits for them. Sessions that still block must
-// have been ended before.
+// have been ended before. No session is taken afterwards.
 func (c *Checks) Close() {
 	c.mu.Lock()
+	c.closed = true
 	for _, a := range c.processes {
 		if a.feeder != nil {
 			a.feeder.end()

@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 
@@ -9,7 +10,7 @@ import (
 
 // feeder tells one session what has changed. Differences that wait while the
 // session blocks are merged, so that what waits is never more than the whole
-// set.
+// set. Its run ends with the session.
 type feeder struct {
 	session Session
 	wake    chan struct{}
@@ -95,7 +96,7 @@ func (f *feeder) take() (upserts []host.Probe, removals []uint64, generation uin
 	for _, p := range f.upserts {
 		upserts = append(upserts, p)
 	}
-	slices.SortFunc(upserts, func(x, y host.Probe) int { return int(int64(x.ID) - int64(y.ID)) })
+	slices.SortFunc(upserts, func(x, y host.Probe) int { return cmp.Compare(x.ID, y.ID) })
 	for id := range f.removals {
 		removals = append(removals, id)
 	}
