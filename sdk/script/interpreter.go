@@ -3,12 +3,13 @@ package script
 import (
 	"bytes"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 )
 
 // headSize is how much of a file the kernel looks at to see what it is.
@@ -17,57 +18,55 @@ const headSize = 256
 // interpreted checks the first line of a script. The kernel refuses a text
 // without #!, and a shell that is told to run it would guess its language, so
 // such a file is a mistake in the configuration.
-func (w *walk) interpreted(file string, info fs.FileInfo, depth int) error {
-	head, err := headOf(file)
+func (w *walk) interpreted(file *element, depth int) error {
+	head, err := headOf(file.path)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		// A program may be executable and not readable; if it is a script
 		// after all, its interpreter will say that it cannot read it.
 		return nil
 	case err != nil:
-		return &PathError{Path: w.path, Element: file, Why: "cannot be read: " + errnoText(err)}
+		return &PathError{Path: w.path, Element: file.path, Why: "cannot be read: " + errnoText(err)}
 	case len(head) == 0:
-		return w.wrong(file, info, "is empty", "")
+		return w.wrong(file, "is empty", "")
 	case !bytes.HasPrefix(head, []byte("#!")):
 		if isText(head) {
-			return w.wrong(file, info, "has no #! line, so the kernel cannot execute it", "make its first line #!/bin/sh, or name the interpreter before it in the command")
+			return w.wrong(file, "has no #! line, so the kernel cannot execute it", "make its first line #!/bin/sh, or name the interpreter before it in the command")
 		}
 		return nil // A program; if it is one for another machine, execution says so.
 	}
 	line, _, _ := bytes.Cut(head[2:], []byte("\n"))
 	if bytes.HasSuffix(line, []byte("\r")) {
-		return w.wrong(file, info, "has lines that end as on DOS, so its interpreter would not be found", "sed -i 's/\\r$//' "+file)
+		return w.wrong(file, "has lines that end as on DOS, so its interpreter would not be found", "sed -i 's/\\r$//' "+file.path)
 	}
 	words := strings.Fields(string(line))
 	if len(words) == 0 {
-		return w.wrong(file, info, "names no interpreter in its first line", "make its first line #!/bin/sh")
+		return w.wrong(file, "names no interpreter in its first line", "make its first line #!/bin/sh")
 	}
 	if depth == deepest {
-		return w.wrong(file, info, "stands behind too many interpreters", "")
+		return w.wrong(file, "stands behind too many interpreters", "")
 	}
 	if err := verify(words[0], depth+1); err != nil {
-		return w.wrong(file, info, "names an interpreter that cannot be used: "+err.Error(), "")
+		return w.wrong(file, "names an interpreter that cannot be used: "+err.Error(), "")
 	}
 	if filepath.Base(words[0]) == "env" && len(words) > 1 && !strings.HasPrefix(words[1], "-") && !strings.Contains(words[1], "=") {
 		if !inPath(words[1]) {
-			return w.wrong(file, info, "asks env for "+words[1]+", which is nowhere in PATH", "install it, or write its full path after #!")
+			return w.wrong(file, "asks env for "+words[1]+", which is nowhere in PATH", "install it, or write its full path after #!")
 		}
 	}
 	return nil
 }
 
-func headOf(file string) ([]byte, error) {
-	f, err := os.Open(file)
+func headOf(path string) ([]byte, error) {
+	// Not blocking: opening a FIFO that took the file's place must not hang.
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer unix.Close(fd) //nolint:errcheck // It was only read.
 	head := make([]byte, headSize)
-	n, err := io.ReadFull(f, head)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, err
-	}
-	return head[:n], nil
+	n, err := unix.Read(fd, head)
+	return head[:max(n, 0)], err
 }
 
 // isText reports whether a person could have written it: no zero byte, and

@@ -22,8 +22,9 @@ type PathError struct {
 	Path, Element string
 	// Why says what is wrong, Remedy what to do about it.
 	Why, Remedy string
-	// Mode and Owner are the element's; an empty Owner means that it does not exist.
-	Mode  fs.FileMode
+	// Mode (as chmod takes it) and Owner ("user:group") are the element's; an
+	// empty Owner means that it does not exist.
+	Mode  uint32
 	Owner string
 }
 
@@ -35,7 +36,7 @@ func (e *PathError) Error() string {
 	}
 	b.WriteString(e.Element + " " + e.Why)
 	if e.Owner != "" {
-		fmt.Fprintf(&b, " (mode %s, owner %s)", octal(e.Mode), e.Owner)
+		fmt.Fprintf(&b, " (mode %04o, owner %s)", e.Mode, e.Owner)
 	}
 	if e.Remedy != "" {
 		b.WriteString("; " + e.Remedy)
@@ -68,22 +69,23 @@ func verify(path string, depth int) error {
 	if !filepath.IsAbs(path) {
 		return &PathError{Path: path, Element: path, Why: "is not an absolute path", Remedy: absoluteOf(path)}
 	}
-	w := walk{path: path, trusted: map[uint32]bool{0: true}}
-	if euid := uint32(os.Geteuid()); euid != 0 { //nolint:gosec // Identifiers are 32 bits wide.
-		w.trusted[euid] = true
+	w := walk{path: path, own: uint32(os.Geteuid())} //nolint:gosec // Identifiers are 32 bits wide.
+	w.owner = w.own
+	if w.own != 0 {
 		// An error is found again, and better told, by the walk.
-		if info, err := os.Stat(path); err == nil {
-			w.trusted[ownerOf(info)] = true
+		var stat unix.Stat_t
+		if unix.Stat(path, &stat) == nil {
+			w.owner = stat.Uid
 		}
 	}
-	file, info, err := w.end()
+	file, err := w.end()
 	if err != nil {
 		return err
 	}
-	if err := w.executable(file, info); err != nil {
+	if err := w.executable(file); err != nil {
 		return err
 	}
-	return w.interpreted(file, info, depth)
+	return w.interpreted(file, depth)
 }
 
 // absoluteOf says which file a bare name was probably meant to be.
@@ -94,149 +96,146 @@ func absoluteOf(name string) string {
 	return "write where it is, from the root"
 }
 
-// walk follows one path from the root.
+// walk follows one path from the root. It makes its system calls without
+// package os: it is made before every run.
 type walk struct {
-	path    string
-	trusted map[uint32]bool
+	path string
+	// own is the user of this process, owner that of the file at the end.
+	own, owner uint32
 }
 
+// element is one part of a path.
+type element struct {
+	path string
+	stat unix.Stat_t
+}
+
+func (e *element) is(kind uint32) bool { return e.stat.Mode&unix.S_IFMT == kind }
+
 // end checks every element and returns the file, with no link left in its name.
-func (w *walk) end() (string, fs.FileInfo, error) {
-	at := "/"
-	info, err := os.Lstat(at)
-	if err != nil {
-		return "", nil, err
+func (w *walk) end() (*element, error) {
+	at, next := &element{path: "/"}, &element{}
+	if err := unix.Lstat(at.path, &at.stat); err != nil {
+		return nil, w.unreachable(at, at.path, err)
 	}
-	if err := w.element(at, info); err != nil {
-		return "", nil, err
+	if err := w.check(at); err != nil {
+		return nil, err
 	}
 	links := 0
-	for rest := strings.Split(w.path, "/"); len(rest) > 0; {
-		name := rest[0]
-		rest = rest[1:]
-		switch name {
-		case "", ".":
-			continue
-		case "..":
-			at = filepath.Dir(at)
+	for name, rest := "", w.path; rest != ""; {
+		name, rest, _ = strings.Cut(rest, "/")
+		if name == "" || name == "." {
 			continue
 		}
-		if info, err = os.Lstat(at); err == nil && !info.IsDir() {
-			return "", nil, w.wrong(at, info, "is not a directory", "")
+		if !at.is(unix.S_IFDIR) {
+			return nil, w.wrong(at, "is not a directory", "")
 		}
-		next := filepath.Join(at, name)
-		if info, err = os.Lstat(next); err != nil {
-			return "", nil, w.unreachable(at, next, err)
+		// "/a/.." is looked at as it stands: the kernel knows what it means.
+		next.path = strings.TrimSuffix(at.path, "/") + "/" + name
+		if name == ".." {
+			next.path = filepath.Dir(at.path)
 		}
-		if err := w.element(next, info); err != nil {
-			return "", nil, err
+		if err := unix.Lstat(next.path, &next.stat); err != nil {
+			return nil, w.unreachable(at, next.path, err)
 		}
-		if info.Mode().Type() != fs.ModeSymlink {
-			at = next
+		if err := w.check(next); err != nil {
+			return nil, err
+		}
+		if !next.is(unix.S_IFLNK) {
+			at, next = next, at
 			continue
 		}
 		if links++; links > longestLinkChain {
-			return "", nil, w.wrong(next, info, "is one of too many symbolic links", "")
+			return nil, w.wrong(next, "is one of too many symbolic links", "")
 		}
-		to, err := os.Readlink(next)
+		to, err := os.Readlink(next.path)
 		if err != nil {
-			return "", nil, w.unreachable(at, next, err)
+			return nil, w.unreachable(at, next.path, err)
 		}
+		rest = to + "/" + rest
 		if filepath.IsAbs(to) {
-			at = "/"
+			at.path = "/"
+			if err := unix.Lstat(at.path, &at.stat); err != nil {
+				return nil, w.unreachable(at, at.path, err)
+			}
 		}
-		rest = append(strings.Split(to, "/"), rest...)
 	}
-	return at, info, nil
+	return at, nil
 }
 
-// element checks whose an element is and who may write it.
-func (w *walk) element(element string, info fs.FileInfo) error {
-	owner := ownerOf(info)
-	if !w.trusted[owner] {
-		remedy := "chown root " + element
-		if info.Mode().Type() == fs.ModeSymlink {
-			remedy = "chown -h root " + element
+// check says whether an element is in the right hands.
+func (w *walk) check(e *element) error {
+	trusted := e.stat.Uid == 0 || w.own != 0 && (e.stat.Uid == w.own || e.stat.Uid == w.owner)
+	if !trusted {
+		remedy := "chown root " + e.path
+		if e.is(unix.S_IFLNK) {
+			remedy = "chown -h root " + e.path
 		}
-		return w.wrong(element, info, "belongs to another user, who could replace what is run", remedy)
+		return w.wrong(e, "belongs to another user, who could replace what is run", remedy)
 	}
-	if info.Mode().Type() == fs.ModeSymlink {
+	if e.is(unix.S_IFLNK) {
 		return nil // The kernel ignores a link's permissions.
 	}
-	if info.IsDir() && info.Mode()&fs.ModeSticky != 0 {
+	if e.is(unix.S_IFDIR) && e.stat.Mode&unix.S_ISVTX != 0 {
 		return nil // Nobody can rename or remove here what is not theirs.
 	}
-	byGroup := info.Mode().Perm()&0o020 != 0 && groupOf(info) != 0
-	byOthers := info.Mode().Perm()&0o002 != 0
+	byGroup := e.stat.Mode&unix.S_IWGRP != 0 && e.stat.Gid != 0
+	byOthers := e.stat.Mode&unix.S_IWOTH != 0
 	switch {
 	case byGroup && byOthers:
-		return w.wrong(element, info, "is writable by its group and by others", "chmod go-w "+element)
+		return w.wrong(e, "is writable by its group and by others", "chmod go-w "+e.path)
 	case byGroup:
-		return w.wrong(element, info, "is writable by its group", "chmod g-w "+element)
+		return w.wrong(e, "is writable by its group", "chmod g-w "+e.path)
 	case byOthers:
-		return w.wrong(element, info, "is writable by others", "chmod o-w "+element)
+		return w.wrong(e, "is writable by others", "chmod o-w "+e.path)
 	}
 	return nil
 }
 
 // executable checks what only the file at the end must be.
-func (w *walk) executable(file string, info fs.FileInfo) error {
-	if !info.Mode().IsRegular() {
-		return w.wrong(file, info, "is not a regular file", "")
+func (w *walk) executable(file *element) error {
+	const all = unix.S_IXUSR | unix.S_IXGRP | unix.S_IXOTH
+	if !file.is(unix.S_IFREG) {
+		return w.wrong(file, "is not a regular file", "")
 	}
 	// Asked of the kernel, so that groups, access lists and mount options count.
-	err := unix.Faccessat(unix.AT_FDCWD, file, unix.X_OK, unix.AT_EACCESS)
+	err := unix.Faccessat(unix.AT_FDCWD, file.path, unix.X_OK, unix.AT_EACCESS)
 	switch {
 	case err == nil:
 		return nil
-	case info.Mode().Perm()&0o111 == 0:
-		return w.wrong(file, info, "is not executable", "chmod a+x "+file)
-	case info.Mode().Perm()&0o111 == 0o111:
-		return w.wrong(file, info, "lies on a file system that is mounted noexec", "move it to another one")
+	case file.stat.Mode&all == 0:
+		return w.wrong(file, "is not executable", "chmod a+x "+file.path)
+	case file.stat.Mode&all == all:
+		return w.wrong(file, "lies on a file system that is mounted noexec", "move it to another one")
 	}
-	return w.wrong(file, info, "cannot be executed by user "+ownUser(), "chmod a+x "+file)
+	return w.wrong(file, "cannot be executed by user "+ownUser(), "chmod a+x "+file.path)
 }
 
 // unreachable tells a missing file from a directory that may not be entered.
-func (w *walk) unreachable(directory, element string, err error) error {
-	info, statErr := os.Lstat(directory)
-	if errors.Is(err, fs.ErrPermission) && statErr == nil {
-		return w.wrong(directory, info, "cannot be entered by user "+ownUser(), "chmod a+x "+directory+", or move the script")
+func (w *walk) unreachable(directory *element, path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return w.wrong(directory, "cannot be entered by user "+ownUser(), "chmod a+x "+directory.path+", or move the script")
+	case errors.Is(err, fs.ErrNotExist):
+		return &PathError{Path: w.path, Element: path, Why: "does not exist"}
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return &PathError{Path: w.path, Element: element, Why: "does not exist"}
-	}
-	return &PathError{Path: w.path, Element: element, Why: "cannot be looked at: " + errnoText(err)}
+	return &PathError{Path: w.path, Element: path, Why: "cannot be looked at: " + errnoText(err)}
 }
 
-func (w *walk) wrong(element string, info fs.FileInfo, why, remedy string) error {
-	return &PathError{Path: w.path, Element: element, Why: why, Remedy: remedy, Mode: info.Mode(), Owner: ownerName(info)}
-}
-
-func ownerOf(info fs.FileInfo) uint32 {
-	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-		return sys.Uid
-	}
-	return ^uint32(0)
-}
-
-func groupOf(info fs.FileInfo) uint32 {
-	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-		return sys.Gid
-	}
-	return ^uint32(0)
+func (w *walk) wrong(e *element, why, remedy string) error {
+	return &PathError{Path: w.path, Element: e.path, Why: why, Remedy: remedy, Mode: e.stat.Mode & 0o7777, Owner: ownerName(e.stat.Uid, e.stat.Gid)}
 }
 
 // ownerName is "user:group", in names where they have any.
-func ownerName(info fs.FileInfo) string {
-	uid, gid := strconv.FormatUint(uint64(ownerOf(info)), 10), strconv.FormatUint(uint64(groupOf(info)), 10)
-	if u, err := user.LookupId(uid); err == nil {
-		uid = u.Username
+func ownerName(uid, gid uint32) string {
+	owner, group := strconv.FormatUint(uint64(uid), 10), strconv.FormatUint(uint64(gid), 10)
+	if u, err := user.LookupId(owner); err == nil {
+		owner = u.Username
 	}
-	if g, err := user.LookupGroupId(gid); err == nil {
-		gid = g.Name
+	if g, err := user.LookupGroupId(group); err == nil {
+		group = g.Name
 	}
-	return uid + ":" + gid
+	return owner + ":" + group
 }
 
 func ownUser() string {
@@ -245,21 +244,6 @@ func ownUser() string {
 		return u.Username
 	}
 	return uid
-}
-
-// octal writes a mode as chmod takes it.
-func octal(mode fs.FileMode) string {
-	bits := uint32(mode.Perm())
-	if mode&fs.ModeSticky != 0 {
-		bits |= 0o1000
-	}
-	if mode&fs.ModeSetgid != 0 {
-		bits |= 0o2000
-	}
-	if mode&fs.ModeSetuid != 0 {
-		bits |= 0o4000
-	}
-	return fmt.Sprintf("%04o", bits)
 }
 
 func errnoText(err error) string {
