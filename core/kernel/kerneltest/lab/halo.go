@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 
@@ -22,6 +23,9 @@ type Halo struct {
 	client     *control.Client
 	config     string
 	runtimeDir string
+	global     string          // further lines of [global]
+	through    []string        // the program that starts it, with arguments; none = directly
+	prepare    func(*exec.Cmd) // nil = nothing
 }
 
 // Bin is the directory with halo, halo-plugins and plugins/. It is HALO_BIN
@@ -77,7 +81,15 @@ var build = sync.OnceValues(func() (string, error) {
 // Halo starts halo on h with the configuration text and waits until it
 // answers. The text may not have a [global] or [control] table of its own:
 // those are the lab's.
-func (h *Host) Halo(text string) *Halo {
+func (h *Host) Halo(text string, options ...Option) *Halo {
+	h.network.t.Helper()
+	halo := h.NewHalo(text, options...)
+	halo.Start(h.network.t)
+	return halo
+}
+
+// NewHalo is Halo without the start.
+func (h *Host) NewHalo(text string, options ...Option) *Halo {
 	t := h.network.t
 	t.Helper()
 	dir, err := os.MkdirTemp("/run", "halo-lab-")
@@ -90,16 +102,18 @@ func (h *Host) Halo(text string) *Halo {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	halo := &Halo{host: h, config: filepath.Join(dir, "halo.toml"), runtimeDir: filepath.Join(dir, "run")}
-	halo.client = control.NewClient(filepath.Join(halo.runtimeDir, "halo.sock"))
+	halo.client = control.NewClient(halo.Socket())
+	for _, o := range options {
+		o(halo)
+	}
 	halo.Write(t, text)
-	halo.Start(t)
 	return halo
 }
 
 // Write replaces the configuration file without telling the daemon.
 func (h *Halo) Write(t testing.TB, text string) {
 	t.Helper()
-	head := fmt.Sprintf("[global]\nrouter_id = %q\nruntime_dir = %q\n\n", h.host.label, h.runtimeDir)
+	head := fmt.Sprintf("[global]\nrouter_id = %q\nruntime_dir = %q\n%s\n", h.host.label, h.runtimeDir, h.global)
 	if err := os.WriteFile(h.config, []byte(head+text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -108,14 +122,25 @@ func (h *Halo) Write(t testing.TB, text string) {
 // Start starts the daemon, again after an end, and waits until it answers.
 func (h *Halo) Start(t testing.TB) {
 	t.Helper()
-	h.Process = h.host.start(h.host.Command(filepath.Join(Bin(t), "halo"), "run", "--config", h.config))
+	h.Launch(t)
 	Eventually(t, "halo on "+h.host.label+" answers", func() bool {
 		if !h.Alive() {
 			t.Fatalf("halo on %s ended: %v\n%s", h.host.label, h.err, h.Output())
 		}
-		_, err := h.client.Status(t.Context())
-		return err == nil
+		s, err := h.client.Status(t.Context())
+		return err == nil && s.Generation > 0
 	})
+}
+
+// Launch starts the daemon and does not wait for anything.
+func (h *Halo) Launch(t testing.TB) {
+	t.Helper()
+	args := append(slices.Clone(h.through), filepath.Join(Bin(t), "halo"), "run", "--config", h.config)
+	cmd := h.host.Command(args[0], args[1:]...)
+	if h.prepare != nil {
+		h.prepare(cmd)
+	}
+	h.Process = h.host.start(cmd)
 }
 
 // Status asks the daemon.
@@ -126,6 +151,22 @@ func (h *Halo) Status(t testing.TB) control.Status {
 		t.Fatalf("status of %s: %v", h.host.label, err)
 	}
 	return s
+}
+
+// TryStatus is Status of a daemon that may not answer yet, or any more.
+func (h *Halo) TryStatus(t testing.TB) (control.Status, error) {
+	t.Helper()
+	return h.client.Status(t.Context())
+}
+
+// Plugins asks the daemon for its plugins, those that do not run included.
+func (h *Halo) Plugins(t testing.TB) []control.Plugin {
+	t.Helper()
+	l, err := h.client.Plugins(t.Context())
+	if err != nil {
+		t.Fatalf("plugins of %s: %v", h.host.label, err)
+	}
+	return l.Plugins
 }
 
 // Reload writes text and makes the daemon apply it; the report tells how that
@@ -157,6 +198,9 @@ func (h *Halo) WaitState(t testing.TB, instance, state string) {
 		return h.Status(t).VRRPInstances[instance].State == state
 	})
 }
+
+// Socket is the path of the daemon's control socket.
+func (h *Halo) Socket() string { return filepath.Join(h.runtimeDir, "halo.sock") }
 
 // RuntimeDir is the daemon's runtime directory.
 func (h *Halo) RuntimeDir() string { return h.runtimeDir }

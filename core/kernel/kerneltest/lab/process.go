@@ -54,7 +54,12 @@ func (h *Host) start(cmd *exec.Cmd) *Process {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Setpgid = true
-	cmd.Stdout, cmd.Stderr = p.output, p.output
+	if cmd.Stdout == nil {
+		cmd.Stdout = p.output
+	}
+	if cmd.Stderr == nil {
+		cmd.Stderr = p.output
+	}
 	// A child that keeps the pipe open must not hold up the reaping.
 	cmd.WaitDelay = 100 * time.Millisecond
 	if err := h.Namespace.Start(cmd); err != nil {
