@@ -67,6 +67,7 @@ type VRRPInstance struct {
 	Mismatches           []string           `json:"mismatches"`
 	Counters             map[string]uint64  `json:"counters"`
 	AdvertLateness       map[string]float64 `json:"advert_lateness"` // seconds: "max"
+	AdvertGap            map[string]float64 `json:"advert_gap"`      // seconds between own advertisements while active: "max"
 }
 
 // VirtualAddress is one address of a virtual router.

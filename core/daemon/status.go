@@ -86,6 +86,7 @@ func instanceStatus(i *config.Instance, r speaker.RouterSnapshot, held vip.Statu
 		AdvertInterval: r.Interval.Seconds(), ActiveAdvertInterval: r.ActiveAdverInterval.Seconds(),
 		Addresses: []control.VirtualAddress{}, Mismatches: []string{},
 		Counters: counters(r.Counters), AdvertLateness: map[string]float64{"max": r.Lateness.Max.Seconds()},
+		AdvertGap: map[string]float64{"max": r.Gap.Max.Seconds()},
 	}
 	if r.Source.IsValid() {
 		v.SourceAddress = r.Source.String()
