@@ -28,6 +28,26 @@ type Searcher interface {
 	Search(dirs []string)
 }
 
+// Unseen is the Catalogue of plugins that have not been asked yet: every type
+// and every setting of a check passes, and so does every [plugin.NAME]. It is
+// for the start, where the election must not wait for plugins; what it yields
+// holds no probe that could run.
+type Unseen struct{}
+
+// CheckType implements Catalogue; it knows nothing.
+func (Unseen) CheckType(string) (plugin string, t schema.Type, ok bool) {
+	return "", schema.Type{}, false
+}
+
+// CheckTypes implements Catalogue; it knows nothing.
+func (Unseen) CheckTypes() []string { return nil }
+
+// unseen tells whether plugins are not to be judged by.
+func (r *reader) unseen() bool {
+	_, ok := r.catalogue.(Unseen)
+	return ok
+}
+
 // Load reads the file at path. The Generation is nil exactly when one of the
 // Problems is an error; warnings may come with it. All problems of a file are
 // reported together, in the order of their places, except that a file which is

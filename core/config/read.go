@@ -105,7 +105,7 @@ func (r *reader) plugin(t *table, g *Generation) *Plugin {
 		}).or(nil),
 	}
 	slices.Sort(p.Capabilities)
-	if known := r.plugins(); r.record == nil && !slices.Contains(known, t.name) {
+	if known := r.plugins(); r.record == nil && !r.unseen() && !slices.Contains(known, t.name) {
 		expected := "a plugin that is installed"
 		if len(known) > 0 {
 			expected = listed(known)

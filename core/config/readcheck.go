@@ -85,7 +85,7 @@ func (r *reader) typesExpected() string {
 // own schema judges them, with the code that the plugin decodes them with.
 func (r *reader) settings(t *table, c *Check, g *Generation) {
 	c.Settings = json.RawMessage("{}")
-	if r.record != nil || !t.fine("type") {
+	if r.record != nil || !t.fine("type") || r.unseen() {
 		t.ignoreRest()
 		return
 	}

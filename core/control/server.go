@@ -118,6 +118,8 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, logger *slog.Log
 	if err := srv.Shutdown(grace); err != nil {
 		_ = srv.Close()
 	}
-	_ = <-done // It was told to end.
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	}
 	return nil
 }

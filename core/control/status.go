@@ -22,7 +22,7 @@ type Status struct {
 	Version    string    `json:"version"`
 	RouterID   string    `json:"router_id"`
 	PID        int       `json:"pid"`
-	Generation uint64    `json:"generation"` // 1 at start, one more for each applied reload
+	Generation uint64    `json:"generation"` // 0 while starting, then 1, one more for each reload that changed something
 	Started    time.Time `json:"started"`
 	Time       time.Time `json:"time"` // when this answer was made
 

@@ -23,7 +23,7 @@ import (
 // replace it went. It is replaced as a whole.
 type generation struct {
 	*config.Generation
-	number uint64
+	number uint64 // 0 while the plugins have not been asked about the first one
 	loaded time.Time
 
 	lastReload   time.Time
@@ -122,12 +122,9 @@ func (d *Daemon) apply(p plan) error {
 	d.metrics.serve(p.next.Control.Metrics, p.metrics)
 
 	now := time.Now()
-	number := uint64(1)
-	if old := d.running.Load(); old != nil {
-		number = old.number
-		if !p.change.Empty() {
-			number++
-		}
+	number := d.running.Load().number
+	if number == 0 || !p.change.Empty() {
+		number++
 	}
 	d.running.Store(&generation{Generation: p.next, number: number, loaded: now, lastReload: now, reloadOK: true})
 	return err
@@ -142,9 +139,7 @@ func (d *Daemon) Reload(ctx context.Context) control.ReloadReport {
 	defer tell(sdnotify.SdNotifyReady)
 
 	running := d.running.Load()
-	next, problems := load(ctx, running.File, func([]string) ([]pluginhost.Installed, error) {
-		return d.plugins.Discover(ctx, pins(running.Generation))
-	})
+	next, problems := load(ctx, running.File, d.discover(ctx, running.Generation))
 	var p plan
 	if next != nil {
 		var more config.Problems
@@ -190,6 +185,12 @@ func (d *Daemon) refused(running *generation, problems []string) {
 	}
 	d.running.Store(&next)
 	d.logger.Error("configuration refused; the running one goes on", "generation", running.number, "problems", len(problems), "first", problems[0])
+}
+
+// discover asks the plugins with the daemon's own host. Its directories are
+// those of the start; fixed refuses a file that names others.
+func (d *Daemon) discover(ctx context.Context, g *config.Generation) func([]string) ([]pluginhost.Installed, error) {
+	return func([]string) ([]pluginhost.Installed, error) { return d.plugins.Discover(ctx, pins(g)) }
 }
 
 // pins are the checksums that the configuration demands, by plugin.

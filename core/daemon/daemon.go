@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,12 +68,12 @@ const stopTimeout = 2 * time.Second
 // says why it could not start or what was left behind.
 func Run(ctx context.Context, o Options) error {
 	d := &Daemon{options: o, logger: o.Logger, started: time.Now()}
-	g, problems := load(ctx, o.ConfigFile, discoverAlone(ctx, o.Logger))
-	if g == nil {
-		return fmt.Errorf("the configuration is not valid:\n%s", problems)
-	}
-	for _, p := range problems.Warnings() {
-		d.logger.Warn("configuration", "problem", p.String())
+	// The plugins are asked about the file once the election runs, which must
+	// not wait for them. A file that is wrong without them is judged whole.
+	g, problems := config.Load(o.ConfigFile, config.Unseen{})
+	if problems.HasErrors() {
+		_, problems = load(ctx, o.ConfigFile, discoverAlone(ctx, o.Logger))
+		return invalid(problems)
 	}
 	var err error
 	if d.lock, err = takeLock(g.Global.RuntimeDir); err != nil {
@@ -177,19 +178,17 @@ func (d *Daemon) live(ctx context.Context, g *config.Generation) error {
 	stopAddresses := essential("owner of addresses", d.election.addresses.Run)
 	stopBalancer := essential("balancer", d.balancer.Run)
 
-	err = d.begin(ctx, g)
-	if err == nil {
-		stopControl := essential("control socket", func(ctx context.Context) error {
-			return control.Serve(ctx, listener, control.Handler(d), d.logger)
-		})
+	stopControl := essential("control socket", func(ctx context.Context) error {
+		return control.Serve(ctx, listener, control.Handler(d), d.logger)
+	})
+
+	if err = d.begin(ctx, g); err == nil {
 		err = d.wait(ctx, broken)
-		d.ready.Store(false)
-		tell(sdnotify.SdNotifyStopping)
-		d.logger.Info("stopping")
-		err = errors.Join(err, stopControl())
-	} else {
-		err = errors.Join(err, listener.Close())
 	}
+	d.ready.Store(false)
+	tell(sdnotify.SdNotifyStopping)
+	d.logger.Info("stopping")
+	err = errors.Join(err, stopControl())
 	d.metrics.close()
 
 	// First the election, so that nobody is left waiting for an advertisement
@@ -209,21 +208,38 @@ func (d *Daemon) live(ctx context.Context, g *config.Generation) error {
 	return errors.Join(err, errors.Join(failures...), stopWatch(), stopMonitor())
 }
 
+// invalid is why a start ends.
+func invalid(problems config.Problems) error {
+	return fmt.Errorf("the configuration is not valid:\n%s", strings.TrimSuffix(problems.String(), "\n"))
+}
+
 // begin applies the first generation and reports readiness. The election
-// begins at once; nothing that a plugin has to answer stands before it.
-func (d *Daemon) begin(ctx context.Context, g *config.Generation) error {
-	plan, problems := d.plan(nil, g)
-	if problems.HasErrors() {
-		return fmt.Errorf("the configuration cannot be applied:\n%s", problems)
-	}
-	if err := d.election.apply(plan.routers); err != nil {
+// begins at once, by what unseen says of it; then the plugins are asked about
+// the rest of the file.
+func (d *Daemon) begin(ctx context.Context, unseen *config.Generation) error {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	routers, err := prepare(unseen)
+	if err != nil {
 		return err
 	}
-	if _, err := d.plugins.Discover(ctx, pins(g)); err != nil {
-		d.logger.Warn("plugins cannot all be listed", "error", err)
+	d.running.Store(&generation{Generation: unseen, loaded: time.Now(), reloadOK: true})
+	if err := d.election.apply(routers); err != nil {
+		return err
 	}
-	if problems = d.settle(ctx, &plan); problems.HasErrors() {
-		return fmt.Errorf("the configuration is not valid:\n%s", problems)
+	g, problems := load(ctx, unseen.File, d.discover(ctx, unseen))
+	if g == nil {
+		return invalid(problems)
+	}
+	plan, more := d.plan(nil, g)
+	for _, key := range fixed(unseen, g) {
+		more = append(more, config.Problem{Position: config.Position{File: g.File}, Key: key, Message: "changed while halo was starting"})
+	}
+	if !more.HasErrors() {
+		more = append(more, d.settle(ctx, &plan)...)
+	}
+	if problems = append(problems, more...).Sorted(); problems.HasErrors() {
+		return invalid(problems)
 	}
 	for _, p := range problems {
 		d.logger.Warn("configuration", "problem", p.String())

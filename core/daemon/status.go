@@ -35,6 +35,9 @@ func (d *Daemon) Status() control.Status {
 		return s
 	}
 	s.RouterID, s.Generation = g.Global.RouterID, g.number
+	if g.number == 0 {
+		s.Degraded = append(s.Degraded, "still starting: the plugins are being asked about the checks")
+	}
 	s.Config = control.ConfigStatus{
 		File: g.File, Loaded: g.loaded, LastReload: g.lastReload, LastReloadOK: g.reloadOK, LastReloadNote: g.reloadReason,
 	}
