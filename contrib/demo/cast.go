@@ -56,7 +56,7 @@ addresses         = ["` + virtualIP + `/24"]
 address   = "` + service + `"
 scheduler = "mh"
 forward   = "dr"
-check     = [{ type = "tcp", interval = "500ms", timeout = "400ms" }]
+check     = [{ type = "tcp", interval = "1s", retry_interval = "250ms" }]
 
 [[virtual_server.` + served + `.real_server]]
 address = "192.0.2.21:80"
@@ -209,6 +209,17 @@ func (b *balancer) serves(server *webServer, wanted bool) error {
 			return false, b.alive()
 		}
 		return status.VirtualServers[served].RealServers[address].InService == wanted, nil
+	})
+}
+
+// finds waits until a balancer's checks have come to a verdict on a server.
+func (b *balancer) finds(server *webServer, verdict string) error {
+	return eventually(server.name+" "+verdict+" in the eyes of "+b.name, func() (bool, error) {
+		status, err := b.control.Status(context.Background())
+		if err != nil {
+			return false, b.alive()
+		}
+		return status.VirtualServers[served].RealServers[server.ip+":80"].State == verdict, nil
 	})
 }
 

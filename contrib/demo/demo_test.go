@@ -90,10 +90,12 @@ func TestNarratorAlignsAndKeepsColourOff(t *testing.T) {
 	n.now = func() time.Time { return n.started.Add(1500 * time.Millisecond) }
 	n.begin("Title")
 	n.say("one\ntwo")
-	n.show("lb1", "halo status", "A  \n\nB\n")
+	n.show("lb1", "halo status", "A  \n\nB\n\n")
+	n.gap()
+	n.print("end")
 	want := "\n── 1. Title " + strings.Repeat("─", ruler-12) + "\n\n" +
 		"  1.5 s  one\n         two\n" +
-		"\n    lb1# halo status\n    A\n\n    B\n\n"
+		"\n    lb1# halo status\n    A\n\n    B\n\nend\n"
 	if out.String() != want {
 		t.Errorf("got:\n%s\nwant:\n%s", out.String(), want)
 	}

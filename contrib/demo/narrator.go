@@ -14,6 +14,7 @@ type narrator struct {
 	colour  bool
 	started time.Time
 	chapter int
+	apart   bool // the last line is blank
 	now     func() time.Time
 }
 
@@ -29,7 +30,10 @@ func (n *narrator) begin(title string) {
 	n.chapter++
 	line := fmt.Sprintf("── %d. %s ", n.chapter, title)
 	fill := max(ruler-len([]rune(line)), 0)
-	fmt.Fprintf(n.out, "\n%s\n\n", n.bold(line+strings.Repeat("─", fill)))
+	n.gap()
+	fmt.Fprintln(n.out, n.bold(line+strings.Repeat("─", fill)))
+	n.apart = false
+	n.gap()
 }
 
 // say tells what has just happened. Further lines of the text are aligned
@@ -38,24 +42,38 @@ func (n *narrator) say(format string, args ...any) {
 	mark := fmt.Sprintf("%5.1f s  ", n.now().Sub(n.started).Seconds())
 	text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "\n"+strings.Repeat(" ", len(mark)))
 	fmt.Fprintf(n.out, "%s%s\n", n.dim(mark), text)
+	n.apart = false
+}
+
+// gap leaves one blank line, and never two.
+func (n *narrator) gap() {
+	if !n.apart {
+		fmt.Fprintln(n.out)
+	}
+	n.apart = true
 }
 
 // show prints what a person would have typed, and what it printed.
 func (n *narrator) show(prompt, command, output string) {
-	fmt.Fprintf(n.out, "\n    %s%s\n", n.dim(prompt+"# "), command)
+	n.gap()
+	fmt.Fprintf(n.out, "    %s%s\n", n.dim(prompt+"# "), command)
+	n.apart = false
 	for line := range strings.Lines(output) {
-		line = strings.TrimRight(line, " \n")
-		if line == "" {
-			fmt.Fprintln(n.out)
+		if line = strings.TrimRight(line, " \n"); line == "" {
+			n.gap()
 			continue
 		}
 		fmt.Fprintf(n.out, "    %s\n", n.dim(line))
+		n.apart = false
 	}
-	fmt.Fprintln(n.out)
+	n.gap()
 }
 
 // print writes a text as it is.
-func (n *narrator) print(text string) { fmt.Fprint(n.out, text) }
+func (n *narrator) print(text string) {
+	fmt.Fprintln(n.out, text)
+	n.apart = false
+}
 
 func (n *narrator) bold(text string) string { return n.sgr("1", text) }
 func (n *narrator) dim(text string) string  { return n.sgr("2", text) }

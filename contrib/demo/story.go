@@ -21,12 +21,10 @@ const (
 )
 
 // introduction is the picture of the network.
-const introduction = `
-   client  192.0.2.101 ──┬── 192.0.2.1   lb1   priority 150  ┐ virtual IP
+const introduction = `   client  192.0.2.101 ──┬── 192.0.2.1   lb1   priority 150  ┐ virtual IP
                          ├── 192.0.2.2   lb2   priority 100  ┘ 192.0.2.10
                          ├── 192.0.2.21  web1
-                         └── 192.0.2.22  web2
-`
+                         └── 192.0.2.22  web2`
 
 // story is the state the chapters share.
 type story struct {
@@ -59,13 +57,14 @@ func tell(ctx context.Context, bin string, n *narrator) (err error) {
 			return errors.Join(fmt.Errorf("%s: %w", strings.ToLower(chapter.title), err), cast.lastWords())
 		}
 	}
-	s.print("\n" + s.bold("Everything shown here happened.") + " All of it ran in network namespaces that are gone now.\n")
+	s.gap()
+	s.print(s.bold("Everything shown here happened.") + " The network it ran in is gone again.")
 	return nil
 }
 
 // steady starts everything and shows the normal state.
 func (s *story) steady() error {
-	s.print(strings.TrimPrefix(introduction, "\n") + "\n")
+	s.print(introduction)
 	lb1, lb2 := s.cast.lb1, s.cast.lb2
 	content, err := os.ReadFile(lb1.config)
 	if err != nil {
@@ -166,8 +165,8 @@ func (s *story) powerLoss() error {
 		return err
 	}
 	met := s.cast.diary.during(off.Add(-time.Second), time.Now())
-	s.say("%s %v without an answer, measured at the client.\n%v; of these %d waited for TCP to send again.",
-		s.bold("Blackout:"), met.blackout.Round(time.Millisecond), met, met.late)
+	s.say("%s %d ms without an answer, measured at the client.\n%v; %d of them waited for TCP to send again.",
+		s.bold("Blackout:"), met.blackout.Milliseconds(), met, met.late)
 	leftOver, err := lb1.has(virtualIP)
 	if err != nil {
 		return err
@@ -193,9 +192,10 @@ func (s *story) returns() error {
 		return err
 	}
 	s.say("halo has started and removed the left-over: lb2 owns the address now.")
-	if err := s.watchesOver(lb1); err != nil {
+	if err := errors.Join(lb1.serves(s.cast.web1, true), lb1.serves(s.cast.web2, true)); err != nil {
 		return err
 	}
+	s.say("It has adopted the kernel's table of before: both web servers stay in it.")
 	if err := lb1.plug(); err != nil {
 		return err
 	}
@@ -204,6 +204,9 @@ func (s *story) returns() error {
 		return err
 	}
 	s.say("lb1 has the higher priority and takes %s back; lb2 lets it go.", virtualIP)
+	if err := errors.Join(lb1.finds(s.cast.web1, "up"), lb1.finds(s.cast.web2, "up")); err != nil {
+		return err
+	}
 	if _, err := s.watch(2 * time.Second); err != nil {
 		return err
 	}
@@ -213,12 +216,6 @@ func (s *story) returns() error {
 		return fmt.Errorf("want no lost request, first failure: %s", met.firstFailure())
 	}
 	return s.status(lb1)
-}
-
-// watchesOver waits until a balancer whose cable is out knows its servers from
-// the kernel's table again, so that it takes over with both of them.
-func (s *story) watchesOver(b *balancer) error {
-	return errors.Join(b.serves(s.cast.web1, true), b.serves(s.cast.web2, true))
 }
 
 // watch lets the story stand still and accounts for the requests asked
@@ -283,7 +280,7 @@ func (a account) firstFailure() string {
 // eventually waits until a condition is true. The limit is far beyond what a
 // loaded machine needs; it ends a story in which something did not happen.
 func eventually(what string, condition func() (bool, error)) error {
-	const limit = 20 * time.Second
+	const limit = time.Minute
 	for end := time.Now().Add(limit); ; time.Sleep(5 * time.Millisecond) {
 		done, err := condition()
 		switch {

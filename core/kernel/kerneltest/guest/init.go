@@ -270,7 +270,7 @@ func findProgram(name string) (string, error) {
 
 func environment(todo job) []string {
 	return append([]string{
-		"PATH=" + searchPath, "HOME=/root", "USER=root", "TMPDIR=/tmp", "TERM=dumb", "LC_ALL=C.UTF-8",
+		"PATH=" + searchPath, "HOME=/root", "USER=root", "TMPDIR=/tmp", "TERM=dumb", "LC_ALL=C",
 		"PWD=" + todo.Dir, "HALO_GUEST=1",
 	}, todo.Env...)
 }
