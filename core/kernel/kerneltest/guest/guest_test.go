@@ -135,11 +135,14 @@ func TestFilesGoInAndComeBack(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()
 	write(t, filepath.Join(directory, "in", "deep", "file"), "content")
-	if err := os.Symlink("deep/file", filepath.Join(directory, "in", "link")); err != nil {
-		t.Fatal(err)
+	write(t, filepath.Join(directory, "outside"), ", outside")
+	for link, target := range map[string]string{"deep/link": "../deep/file", "away": "../outside"} {
+		if err := os.Symlink(target, filepath.Join(directory, "in", link)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	back := filepath.Join(directory, "back")
-	got := shell(t, `cat /given/link > /made; echo -n ' and more' >> /made`, func(config *guest.Config) {
+	got := shell(t, `cat /given/deep/link /given/away > /made; test -L /given/deep/link; echo -n " and more $?" >> /made`, func(config *guest.Config) {
 		config.Files = []string{filepath.Join(directory, "in") + "=/given"}
 		config.Collect = map[string]string{"/made": back, "/never": filepath.Join(directory, "never")}
 	})
@@ -147,7 +150,7 @@ func TestFilesGoInAndComeBack(t *testing.T) {
 		t.Fatalf("run: exit code %d, %v, %s", got.code, got.err, got.stderr)
 	}
 	content, err := os.ReadFile(back)
-	if err != nil || string(content) != "content and more" {
+	if err != nil || string(content) != "content, outside and more 0" {
 		t.Errorf("collected %q, %v", content, err)
 	}
 	if _, err := os.Stat(filepath.Join(directory, "never")); !errors.Is(err, os.ErrNotExist) {

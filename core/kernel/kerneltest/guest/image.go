@@ -250,7 +250,7 @@ func (i *image) copyTree(from, to string) error {
 			if err != nil {
 				return err
 			}
-			if filepath.IsLocal(target) {
+			if !filepath.IsAbs(target) && filepath.IsLocal(filepath.Join(filepath.Dir(relative), target)) {
 				i.symlink(place, target)
 				return nil
 			}
