@@ -133,6 +133,15 @@ func (d *Daemon) apply(p plan) error {
 // Reload implements control.Backend. Reloads that come while one is under way
 // wait for their turn, and each reads the file as it is when that comes.
 func (d *Daemon) Reload(ctx context.Context) control.ReloadReport {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-d.stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
 	tellReloading()

@@ -56,6 +56,9 @@ type Daemon struct {
 
 	// reloading makes reloads queue; what it guards is only changed by apply.
 	reloading sync.Mutex
+	// stopping is closed when the stop begins: a reload under way gives up, and
+	// none begins.
+	stopping chan struct{}
 	running   atomic.Pointer[generation]
 	ready     atomic.Bool
 }
@@ -67,7 +70,7 @@ const stopTimeout = 2 * time.Second
 // resign, addresses go, halo's own services go, plugins are stopped. The error
 // says why it could not start or what was left behind.
 func Run(ctx context.Context, o Options) error {
-	d := &Daemon{options: o, logger: o.Logger, started: time.Now()}
+	d := &Daemon{options: o, logger: o.Logger, started: time.Now(), stopping: make(chan struct{})}
 	// The plugins are asked about the file once the election runs, which must
 	// not wait for them. A file that is wrong without them is judged whole.
 	g, problems := config.Load(o.ConfigFile, config.Unseen{})
@@ -156,7 +159,7 @@ func (d *Daemon) live(ctx context.Context, g *config.Generation) error {
 	if err != nil {
 		return errors.Join(err, d.plugins.Close(ctx))
 	}
-	broken := make(chan error, 4)
+	broken := make(chan error, 8) // more than there are essentials, so that none waits to tell
 	essential := func(what string, run func(context.Context) error) (stop func() error) {
 		// What is essential ends when it is told to, in the order of the stop,
 		// and not when ctx does.
@@ -188,7 +191,9 @@ func (d *Daemon) live(ctx context.Context, g *config.Generation) error {
 	d.ready.Store(false)
 	tell(sdnotify.SdNotifyStopping)
 	d.logger.Info("stopping")
+	close(d.stopping)
 	err = errors.Join(err, stopControl())
+	d.reloading.Lock() // for good: what is applied from here on would never be taken back
 	d.metrics.close()
 
 	// First the election, so that nobody is left waiting for an advertisement
@@ -259,6 +264,9 @@ func (d *Daemon) wait(ctx context.Context, broken <-chan error) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, unix.SIGHUP)
 	defer signal.Stop(hangups)
+	// Whoever read the log may end: that is no reason for halo to. Ignoring
+	// the signal instead would be inherited by plugins and their scripts.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
 	watchdog, stop := context.WithCancel(ctx)
 	defer stop()
 	go feedWatchdog(watchdog, d.alive)
