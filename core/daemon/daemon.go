@@ -59,8 +59,8 @@ type Daemon struct {
 	// stopping is closed when the stop begins: a reload under way gives up, and
 	// none begins.
 	stopping chan struct{}
-	running   atomic.Pointer[generation]
-	ready     atomic.Bool
+	running  atomic.Pointer[generation]
+	ready    atomic.Bool
 }
 
 // stopTimeout bounds the whole stop; the unit's TimeoutStopSec is longer.
