@@ -35,6 +35,20 @@ build: ## build bin/halo, bin/halo-plugins and the links in bin/plugins
 	@mkdir -p bin/plugins
 	@for plugin in $(PLUGINS); do ln -sfn ../halo-plugins bin/plugins/$$plugin; done
 
+PREFIX ?= /usr
+
+.PHONY: install
+install: build ## install programs, plugins, man pages and the systemd unit under PREFIX (/usr), DESTDIR for packagers
+	install -D -m 755 bin/halo $(DESTDIR)$(PREFIX)/sbin/halo
+	install -D -m 755 bin/halo-plugins $(DESTDIR)$(PREFIX)/lib/halo/halo-plugins
+	install -d -m 755 $(DESTDIR)$(PREFIX)/lib/halo/plugins
+	@for plugin in $(PLUGINS); do ln -sfn ../halo-plugins $(DESTDIR)$(PREFIX)/lib/halo/plugins/$$plugin; done
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 contrib/man/*.8
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 contrib/man/*.5
+	install -D -m 644 contrib/halo.reference.toml $(DESTDIR)$(PREFIX)/share/doc/halo/halo.reference.toml
+	install -D -m 644 contrib/systemd/halo.service $(DESTDIR)$(PREFIX)/lib/systemd/system/halo.service
+	install -D -m 644 contrib/systemd/halo.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/halo.conf
+
 .PHONY: test
 test: build $(TOOLS)/halo-guest $(TOOLS)/halo-demo $(TOOLS)/gotestsum ## run every test there is; as root on Debian installs what they need
 	@PACKAGES='$(PACKAGES)' GUEST_PACKAGES='$(GUEST_PACKAGES)' .ci/test
@@ -64,8 +78,9 @@ fuzz: ## run every fuzz target for FUZZTIME (default 10s) each
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' .ci/fuzz
 
 .PHONY: generate
-generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## regenerate the wire's Go code
+generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## regenerate the wire's Go code and the man pages
 	@cd sdk/internal/proto && $(CURDIR)/$(TOOLS)/buf generate
+	@$(GO) test ./cmd/halo -run TestManPages -rewrite >/dev/null
 
 .PHONY: generate-check
 generate-check: generate ## fail if what is committed is not what generate makes
