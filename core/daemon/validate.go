@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/halo-ha/halo/core/config"
@@ -83,10 +84,20 @@ func validate(ctx context.Context, g *config.Generation, v validator, silence co
 			}
 		}
 	}
-	problems := make(config.Problems, 0, len(questions))
+	// All at the same time: the waits for those that hang must not add up, since
+	// at the start no check runs before.
+	var problems config.Problems
+	var guard sync.Mutex
+	var asking sync.WaitGroup
 	for id, q := range questions {
-		problems = append(problems, ask(ctx, g, v, spec(g, id), silence, q.probes, q.checks)...)
+		asking.Go(func() {
+			found := ask(ctx, g, v, spec(g, id), silence, q.probes, q.checks)
+			guard.Lock()
+			defer guard.Unlock()
+			problems = append(problems, found...)
+		})
 	}
+	asking.Wait()
 	return problems.Sorted()
 }
 
