@@ -148,22 +148,22 @@ type Session struct {
 
 	t          testing.TB
 	generation uint64
-	kept       []host.Message // read while waiting for something else
+	kept       []host.Message // read together with something else
 }
 
 // Commit makes a difference true and waits for the plugin's word that it is.
+// What the plugin said before that is thrown away: it is about the set before.
 func (s *Session) Commit(upsert []host.Probe, remove []uint64) {
 	s.t.Helper()
 	s.generation++
 	s.must(s.Upsert(upsert))
 	s.must(s.Remove(remove))
 	s.must(s.Session.Commit(s.generation))
+	s.kept = nil
 	for {
-		m := s.receive()
-		if c, ok := m.(*host.Committed); ok && c.Generation == s.generation {
+		if c, ok := s.receive().(*host.Committed); ok && c.Generation == s.generation {
 			return
 		}
-		s.kept = append(s.kept, m)
 	}
 }
 
