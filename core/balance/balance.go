@@ -33,8 +33,9 @@ import (
 // Kernel is an IPVS table. errors.Is on what Apply returns must tell
 // ipvs.ErrExists and ipvs.ErrNotFound.
 type Kernel interface {
-	// Dump returns all services, sorted, with the destinations at least of
-	// those that interest says are of interest.
+	// Dump returns all services, sorted, with the destinations at least of those
+	// that interest says are of interest. It asks in order, and reads one
+	// service's destinations before it asks about the next.
 	Dump(interest func(ipvs.ServiceKey) bool) (ipvs.Table, error)
 	// Read returns one service, and false when there is none.
 	Read(ipvs.ServiceKey) (ipvs.Service, bool, error)
@@ -79,6 +80,12 @@ const (
 	// firstRetry is the delay after a first error. It doubles with every error
 	// that follows, up to the interval.
 	firstRetry = 100 * time.Millisecond
+	// compareShare is the part of the interval that reading destinations may
+	// take: one per cent. Of a table so big that this is not enough, every
+	// comparison looks at all services, but only at the destinations of as many
+	// as the time allows, and the next one at those that follow. A service that
+	// we know to be other than wanted is always looked at.
+	compareShare = 100
 )
 
 // Balancer drives the virtual servers of one daemon. Make it with New and let it
@@ -98,7 +105,8 @@ type Balancer struct {
 	// that an earlier run has left looks like something nobody wants.
 	configured bool
 
-	nextSync time.Time     // when the whole table is compared again
+	nextSync time.Time     // when the table is compared again
+	round    uint64        // of looking at all destinations, see compareShare
 	retry    time.Duration // the last delay after an error; 0 after a success
 	status   status
 	drift    driftLog
@@ -115,6 +123,7 @@ func New(c Config) *Balancer {
 		config:   c,
 		mail:     mailbox{wake: make(chan struct{}, 1), slots: map[slotKey]*slot{}},
 		interval: defaultInterval,
+		round:    1,
 		services: map[string]*service{},
 		keys:     map[ipvs.ServiceKey]*service{},
 		changed:  map[*service]struct{}{},

@@ -6,7 +6,10 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/halo-ha/halo/core/ipvs"
 	"github.com/halo-ha/halo/core/kernel/kerneltest"
@@ -129,4 +132,73 @@ func BenchmarkReloadUnchanged(b *testing.B) {
 		bal.takeMail()
 		bal.sync(b.Context())
 	}
+}
+
+// slowKernel takes 10 ms to list a service's destinations.
+type slowKernel struct {
+	*kerneltest.IPVS
+	lists atomic.Int64
+}
+
+func (k *slowKernel) Dump(interest func(ipvs.ServiceKey) bool) (ipvs.Table, error) {
+	t, err := k.IPVS.Dump(nil)
+	for i := range t {
+		if !interest(t[i].Key) {
+			t[i].Destinations = nil
+			continue
+		}
+		time.Sleep(10 * time.Millisecond)
+		k.lists.Add(1)
+	}
+	return t, err
+}
+
+// A table too big for one per cent of the time is looked at in parts: services
+// that are gone are found by the next comparison, other changes in their turn.
+func TestBigTableIsComparedInParts(t *testing.T) {
+	bubble(t, func(t *testing.T, s *site) {
+		kernel := &slowKernel{IPVS: s.kernel}
+		s.run()
+		s.b.config.Kernel = kernel
+		w := Wanted{Services: map[string]pool.Config{}}
+		for i := range 50 {
+			w.Services[fmt.Sprint("s", i)] = unchecked(virtual(fmt.Sprintf("198.51.100.%d:80", i), "30", "31"))
+		}
+		s.apply(w)
+		time.Sleep(defaultInterval)
+		synctest.Wait()
+		want := s.kernel.String()
+		for range 30 {
+			before := kernel.lists.Load()
+			time.Sleep(defaultInterval)
+			synctest.Wait()
+			// 50 ms are enough for five, and the one that ends them.
+			if n := kernel.lists.Load() - before; n < 1 || n > 6 {
+				t.Fatalf("%d lists of destinations in one interval", n)
+			}
+		}
+
+		// All 50 are looked at within ten intervals, so within twenty after any moment.
+		victim := s.b.services["s33"].applied
+		s.kernel.Outside(ipvs.Op{Verb: ipvs.DeleteDestination, Service: victim, Destination: ipvs.Destination{Address: addr("31")}})
+		time.Sleep(20 * defaultInterval)
+		synctest.Wait()
+		if s.kernel.String() != want || len(s.seen.driftsSoFar()) != 1 {
+			t.Errorf("%d drifts", len(s.seen.driftsSoFar()))
+		}
+		s.kernel.Outside(ipvs.Op{Verb: ipvs.DeleteService, Service: s.b.services["s0"].applied}, ipvs.Op{Verb: ipvs.DeleteService, Service: s.b.services["s49"].applied})
+		time.Sleep(defaultInterval + time.Second)
+		synctest.Wait()
+		if s.kernel.String() != want {
+			t.Errorf("the table is\n%s", s.kernel)
+		}
+		// A service that is to change does not wait for its turn.
+		c := unchecked(virtual("198.51.100.7:80", "31"))
+		w.Services["s7"] = c
+		s.apply(w)
+		time.Sleep(time.Second)
+		if v := s.snapshot(); !v.Synced {
+			t.Error("the change waits")
+		}
+	})
 }

@@ -26,6 +26,10 @@ type service struct {
 	// broken says that an operation on it failed, so that its turn comes only
 	// with the next whole comparison.
 	broken bool
+	// looked says that the last comparison read its destinations, and round the
+	// last round in which one did.
+	looked bool
+	round  uint64
 	// deadline is when the pool wants to be woken.
 	deadline time.Time
 }

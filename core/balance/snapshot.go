@@ -19,7 +19,7 @@ type Snapshot struct {
 	// InUse is false while there is no reason to look at the kernel.
 	InUse bool
 	// Synced says that the kernel has what is wanted, as far as is known;
-	// LastSync is when the whole of it was last compared without an error.
+	// LastSync is when it was last compared without an error.
 	Synced   bool
 	LastSync time.Time
 	// Error is why the kernel does not have what is wanted, or why that cannot be

@@ -46,7 +46,7 @@ func (b *Balancer) sync(ctx context.Context) {
 
 // syncAll compares the whole table.
 func (b *Balancer) syncAll(ctx context.Context) {
-	actual, err := b.config.Kernel.Dump(func(k ipvs.ServiceKey) bool { return b.keys[k] != nil })
+	actual, err := b.look()
 	b.status.blind = err != nil
 	if err != nil {
 		b.finish(err)
@@ -70,6 +70,44 @@ func (b *Balancer) syncAll(ctx context.Context) {
 	}
 	b.forget(actual)
 	b.finish(err)
+}
+
+// look reads the table, as much of it as the time allows. Destinations that there
+// was no time for are taken to be what they were.
+func (b *Balancer) look() (ipvs.Table, error) {
+	for _, s := range b.services {
+		s.looked = false
+	}
+	end := time.Now().Add(b.interval / compareShare)
+	deferred := false
+	actual, err := b.config.Kernel.Dump(func(k ipvs.ServiceKey) bool {
+		s := b.keys[k]
+		switch {
+		case s == nil:
+			return false
+		case s.dirty():
+			// Whatever it costs.
+		case s.round == b.round:
+			return false
+		case time.Now().After(end):
+			deferred = true
+			return false
+		}
+		s.looked, s.round = true, b.round
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range actual {
+		if s := b.keys[actual[i].Key]; s != nil && !s.looked {
+			actual[i].Destinations = s.applied.Destinations
+		}
+	}
+	if !deferred {
+		b.round++
+	}
+	return actual, nil
 }
 
 // syncChanged compares some services only.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -19,15 +18,6 @@ var errAbsent = errors.New(`the kernel has no IPVS: load it with "modprobe ip_vs
 func absent(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return errAbsent
-	}
-	return err
-}
-
-// empty removes the error with which the library returns an empty list. The
-// errors that the kernel sends are of another type, even when they say the same.
-func empty(err error) error {
-	if err == os.ErrNotExist { //nolint:errorlint // Exactly this value, not ENOENT, which errors.Is takes for equal.
-		return nil
 	}
 	return err
 }

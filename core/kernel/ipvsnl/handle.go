@@ -1,10 +1,11 @@
 // Package ipvsnl reads and changes the kernel's IPVS table over generic netlink.
 //
-// It translates between core/ipvs and cloudflare/ipvs, and takes care of what
-// that library leaves to its callers: the empty table, the mask without which
-// the kernel refuses a service, the family id that dies with the kernel module,
-// and errors that do not say what they are about. It decides nothing, keeps
-// nothing about the table, loads no module and starts no goroutine.
+// Changes go through cloudflare/ipvs; the package takes care of what that library
+// leaves to its callers: the mask without which the kernel refuses a service, the
+// family id that dies with the kernel module, and errors that do not say what
+// they are about. Reading, which happens all the time, is done here. The package
+// decides nothing, keeps nothing about the table, loads no module and starts no
+// goroutine.
 //
 // A Handle belongs to the network namespace of the thread that opened it, and
 // stays there whichever thread uses it later. core/balance uses one from its
@@ -19,6 +20,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 
 	lvs "github.com/cloudflare/ipvs"
@@ -37,12 +39,30 @@ type Handle struct {
 	conn   connection // nil while there is none
 	home   *namespace
 	closed bool
+	// scratch is kept for its memory.
+	scratch []ipvs.Destination
 }
 
-// connection is what the Handle needs of cloudflare/ipvs.
+// connection is access to the family as it was when the connection was made.
 type connection interface {
+	Info() (lvs.Info, error)
+	CreateService(lvs.Service) error
+	UpdateService(lvs.Service) error
+	RemoveService(lvs.Service) error
+	CreateDestination(lvs.Service, lvs.Destination) error
+	UpdateDestination(lvs.Service, lvs.Destination) error
+	RemoveDestination(lvs.Service, lvs.Destination) error
+
+	services() (ipvs.Table, error)
+	service(ipvs.ServiceKey) (ipvs.Service, error)
+	destinations([]ipvs.Destination, ipvs.ServiceKey) ([]ipvs.Destination, error)
+	close() error
+}
+
+// kernelConnection is a connection to the real thing.
+type kernelConnection struct {
 	lvs.Client
-	io.Closer
+	*reader
 }
 
 // Open returns a Handle for the calling thread's network namespace. It does not
@@ -66,15 +86,23 @@ func Open() (*Handle, error) {
 
 // dial connects in the calling thread's network namespace.
 func dial() (connection, error) {
-	client, err := lvs.New()
+	r, err := openReader()
 	if err != nil {
 		return nil, err
 	}
-	c, ok := client.(connection)
-	if !ok {
-		return nil, errors.New("the IPVS client cannot be closed")
+	client, err := lvs.New()
+	if err != nil {
+		return nil, errors.Join(err, r.close())
 	}
-	return c, nil
+	return &kernelConnection{client, r}, nil
+}
+
+func (c *kernelConnection) close() error {
+	err := c.reader.close()
+	if client, ok := c.Client.(io.Closer); ok {
+		err = errors.Join(err, client.Close())
+	}
+	return err
 }
 
 // Close ends the connection. The table stays as it is.
@@ -120,7 +148,11 @@ func (h *Handle) call(f func(connection) error) error {
 		h.conn = c
 	}
 	err := guard(h.conn, f)
-	if fresh || !h.stale(err) {
+	switch {
+	case errors.Is(err, errBroken):
+		h.hangUp()
+		return err
+	case fresh || !h.stale(err):
 		return err
 	}
 	h.hangUp()
@@ -148,41 +180,39 @@ func (h *Handle) stale(err error) bool {
 
 func (h *Handle) hangUp() {
 	if h.conn != nil {
-		_ = h.conn.Close() // Nothing is buffered, so nothing can be lost.
+		_ = h.conn.close() // Nothing is buffered, so nothing can be lost.
 		h.conn = nil
 	}
 }
 
-// guard turns a panic into an error: the library slices addresses out of the
+// guard turns a panic into an error: the library slices values out of the
 // kernel's messages without looking at their length.
 func guard(c connection, f func(connection) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("message from the kernel cannot be read: %v", r)
+			err = fmt.Errorf("%w: %v", errBroken, r)
 		}
 	}()
 	return f(c)
 }
 
 // Dump returns all services, sorted. The destinations are read of those that
-// interest (nil: all) says are of interest; the others come without.
+// interest (nil: all) says are of interest; the others come without. interest is
+// called for one service after the other, in order, each time before the kernel
+// is asked.
 func (h *Handle) Dump(interest func(ipvs.ServiceKey) bool) (ipvs.Table, error) {
-	var services []lvs.ServiceExtended
+	var t ipvs.Table
 	err := h.call(func(c connection) (err error) {
-		services, err = c.Services()
-		return empty(err)
+		t, err = c.services()
+		return err
 	})
 	if err != nil {
 		return nil, explain("list IPVS services", err)
 	}
-	t := make(ipvs.Table, 0, len(services))
-	for i := range services {
-		t = append(t, fromService(&services[i].Service))
-	}
 	// The kernel walks its table in steps and remembers a position, not an
 	// entry: a change in between can make it report one twice.
 	t.Sort()
-	t = compact(t)
+	t = slices.CompactFunc(t, func(a, b ipvs.Service) bool { return a.Key == b.Key })
 	for i := range t {
 		if interest == nil || interest(t[i].Key) {
 			if err := h.readDestinations(&t[i]); err != nil {
@@ -195,9 +225,9 @@ func (h *Handle) Dump(interest func(ipvs.ServiceKey) bool) (ipvs.Table, error) {
 
 // Read returns one service with its destinations, and false when there is none.
 func (h *Handle) Read(k ipvs.ServiceKey) (ipvs.Service, bool, error) {
-	var found lvs.ServiceExtended
+	var s ipvs.Service
 	err := h.call(func(c connection) (err error) {
-		found, err = c.Service(toService(&ipvs.Service{Key: k}))
+		s, err = c.service(k)
 		return err
 	})
 	switch {
@@ -206,7 +236,6 @@ func (h *Handle) Read(k ipvs.ServiceKey) (ipvs.Service, bool, error) {
 	case err != nil:
 		return ipvs.Service{}, false, explain("read service "+k.String(), err)
 	}
-	s := fromService(&found.Service)
 	if err := h.readDestinations(&s); err != nil {
 		return ipvs.Service{}, false, err
 	}
@@ -214,20 +243,16 @@ func (h *Handle) Read(k ipvs.ServiceKey) (ipvs.Service, bool, error) {
 }
 
 func (h *Handle) readDestinations(s *ipvs.Service) error {
-	var destinations []lvs.DestinationExtended
 	err := h.call(func(c connection) (err error) {
-		destinations, err = c.Destinations(toService(s))
-		return empty(err)
+		h.scratch, err = c.destinations(h.scratch[:0], s.Key)
+		s.Destinations = slices.Clone(h.scratch)
+		return err
 	})
 	if err != nil {
 		return explain("list destinations of service "+s.Key.String(), err)
 	}
-	s.Destinations = make([]ipvs.Destination, 0, len(destinations))
-	for i := range destinations {
-		s.Destinations = append(s.Destinations, fromDestination(&destinations[i].Destination))
-	}
 	ipvs.SortDestinations(s.Destinations)
-	s.Destinations = compactDestinations(s.Destinations)
+	s.Destinations = slices.CompactFunc(s.Destinations, func(a, b ipvs.Destination) bool { return a.Address == b.Address })
 	return nil
 }
 

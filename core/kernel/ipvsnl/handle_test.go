@@ -29,11 +29,10 @@ type module struct {
 	fail   error // of every command but Info
 	panic  bool
 	calls  []string
-	list   []lvs.ServiceExtended
+	list   ipvs.Table
 }
 
 type scripted struct {
-	lvs.Client
 	m  *module
 	id int
 }
@@ -61,32 +60,26 @@ func (s *scripted) do(call string) error {
 	return s.m.fail
 }
 
-func (s *scripted) Close() error { s.m.closed++; return nil }
+func (s *scripted) close() error { s.m.closed++; return nil }
 
 func (s *scripted) Info() (lvs.Info, error) { return lvs.Info{Version: [3]int{1, 2, 1}}, s.do("info") }
 
-func (s *scripted) Services() ([]lvs.ServiceExtended, error) {
+func (s *scripted) services() (ipvs.Table, error) {
 	if err := s.do("services"); err != nil {
 		return nil, err
 	}
-	if len(s.m.list) == 0 {
-		return nil, os.ErrNotExist
-	}
-	return s.m.list, nil
+	return s.m.list.Clone(), nil
 }
 
-func (s *scripted) Service(lvs.Service) (lvs.ServiceExtended, error) {
+func (s *scripted) service(ipvs.ServiceKey) (ipvs.Service, error) {
 	if err := s.do("service"); err != nil {
-		return lvs.ServiceExtended{}, err
+		return ipvs.Service{}, err
 	}
 	return s.m.list[0], nil
 }
 
-func (s *scripted) Destinations(lvs.Service) ([]lvs.DestinationExtended, error) {
-	if err := s.do("destinations"); err != nil {
-		return nil, err
-	}
-	return nil, os.ErrNotExist
+func (s *scripted) destinations(list []ipvs.Destination, _ ipvs.ServiceKey) ([]ipvs.Destination, error) {
+	return list, s.do("destinations")
 }
 
 func (s *scripted) CreateService(lvs.Service) error { return s.do("create service") }
@@ -200,7 +193,7 @@ func TestModuleReloaded(t *testing.T) {
 		"info":  func(h *Handle) error { _, err := h.Version(); return err },
 	}
 	for name, call := range calls {
-		m := &module{id: 1, list: []lvs.ServiceExtended{{Service: toService(&web)}}}
+		m := &module{id: 1, list: ipvs.Table{web}}
 		h := m.handle()
 		if err := call(h); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -224,7 +217,7 @@ func TestEmptyTableIsNoError(t *testing.T) {
 	if table, err := m.handle().Dump(nil); err != nil || len(table) != 0 {
 		t.Errorf("got %v, %v", table, err)
 	}
-	m.list = []lvs.ServiceExtended{{Service: toService(&web)}}
+	m.list = ipvs.Table{web}
 	s, ok, err := m.handle().Read(web.Key)
 	if err != nil || !ok || s.Key != web.Key || len(s.Destinations) != 0 {
 		t.Errorf("got %v, %v, %v", s, ok, err)
@@ -240,7 +233,7 @@ func TestReadOfNothing(t *testing.T) {
 
 func TestDumpAsksOnlyWhatIsOfInterest(t *testing.T) {
 	other := ipvs.Service{Key: ipvs.AddressKey(ipvs.TCP, netip.MustParseAddrPort("192.0.2.9:80")), Scheduler: "rr"}
-	m := &module{id: 1, list: []lvs.ServiceExtended{{Service: toService(&web)}, {Service: toService(&other)}, {Service: toService(&web)}}}
+	m := &module{id: 1, list: ipvs.Table{web, other, web}}
 	table, err := m.handle().Dump(func(k ipvs.ServiceKey) bool { return k == web.Key })
 	if err != nil {
 		t.Fatal(err)
@@ -259,6 +252,9 @@ func TestShortMessageIsAnError(t *testing.T) {
 	h := m.handle()
 	if err := h.Apply(op(ipvs.AddService)); err == nil || !strings.Contains(err.Error(), "cannot be read") {
 		t.Errorf("got %v", err)
+	}
+	if m.closed != 1 {
+		t.Error("the connection is kept although it is out of step")
 	}
 	m.panic = false
 	if err := h.Apply(op(ipvs.AddService)); err != nil {
