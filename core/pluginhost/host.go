@@ -89,7 +89,7 @@ func Open(config Config) (*Host, error) {
 		return nil, errors.Join(err, h.removeTemporary())
 	}
 	h.describer = &describer{spawner: h.spawner, owners: h.owners, protocols: host.Protocols(), known: make(map[string]described)}
-	if !h.privileged {
+	if !h.privileged && config.RuntimeDir != "" {
 		config.Logger.Warn("plugins run as the daemon's own user, since it may not change users (CAP_SETUID and CAP_SETGID are missing)")
 	}
 	return h, nil
@@ -199,6 +199,13 @@ func (h *Host) Restart(name string) error {
 // reloads and for "halo check", never for the path of an advertisement.
 func (h *Host) Validate(ctx context.Context, spec Spec, probes []host.Probe) ([]host.Diagnostic, error) {
 	h.guard.Lock()
+	if h.closed {
+		h.guard.Unlock()
+		return nil, errClosed
+	}
+	// Close waits for what is under way.
+	h.pending.Add(1)
+	defer h.pending.Done()
 	p := h.processes[spec.Identity]
 	h.guard.Unlock()
 	if p != nil {

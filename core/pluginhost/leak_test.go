@@ -1,13 +1,16 @@
 package pluginhost
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,14 +31,14 @@ func (o *opened) holdings(t testing.TB) holdings {
 	}
 	return holdings{
 		goroutines: runtime.NumGoroutine(), descriptors: count("/proc/self/fd"),
-		children: len(children(t)), sockets: count(o.sockets.root),
+		children: len(children(t, os.Getpid())), sockets: count(o.sockets.root),
 	}
 }
 
-// children lists this process's children, dead or alive.
-func children(t testing.TB) []int {
+// children lists a process's children, dead or alive.
+func children(t testing.TB, parent int) []int {
 	t.Helper()
-	files, err := filepath.Glob("/proc/self/task/*/children")
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,6 +140,25 @@ func TestFailedHandshakesLeaveNothing(t *testing.T) {
 	for _, path := range left {
 		_ = os.Remove(path)
 	}
+}
+
+// go-plugin forgets the connection to a plugin that shook hands and then
+// never answers.
+func TestSilentPluginsLeaveNothing(t *testing.T) {
+	o := open(t, stubSilent)
+	before := o.holdings(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			if _, err := o.launch(ctx, Spec{Identity: Identity{stubSilent, testUser()}}, 1); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("launch: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	o.settles(t, before)
 }
 
 func TestAbortedStartsLeaveNothing(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-plugin"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 
 	"github.com/halo-ha/halo/sdk"
@@ -31,6 +33,10 @@ func TestMain(m *testing.M) {
 	}
 	if dir := os.Getenv("HALO_TEST_DOOMED_HOST"); dir != "" {
 		doomedHost(dir)
+		return
+	}
+	if dir := os.Getenv("HALO_TEST_ROUND_HOST"); dir != "" {
+		roundHost(dir)
 		return
 	}
 	os.Exit(m.Run())
@@ -162,6 +168,60 @@ func (s stubChecker) Check(context.Context, check.Target) check.Result {
 	return check.Passed("")
 }
 
+// roundHost takes a plugin through its life, in a process with other rights
+// than the test's, and prints what there is to know.
+func roundHost(dir string) {
+	log := &safeBuffer{}
+	heard := newListener()
+	runtimeDir := os.Getenv("HALO_TEST_RUNTIME_DIR")
+	must := func(err error) {
+		if err != nil {
+			fmt.Println("error:", err)
+			fmt.Println(log)
+			os.Exit(1)
+		}
+	}
+	h, err := Open(Config{Dirs: []string{dir}, RuntimeDir: runtimeDir, User: "nobody", Listener: heard, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	must(err)
+	must(h.Sweep())
+	installed, err := h.Discover(context.Background(), nil)
+	must(err)
+	must(installed[0].Problem)
+	id := Identity{stubGood, "nobody"}
+	_, err = h.Validate(context.Background(), Spec{Identity: id}, []host.Probe{{ID: 1, Type: "stub"}})
+	must(err)
+	h.Apply([]Spec{{Identity: id}})
+	for life := range 2 {
+		select {
+		case <-heard.opened:
+		case <-time.After(patience):
+			must(fmt.Errorf("life %d: no session: %+v", life, h.Snapshots()))
+		}
+		if life == 0 {
+			s := h.Snapshots()[0]
+			fmt.Printf("runs as %s, warnings %q\n", s.RunsAs, s.Warnings)
+			if os.Getenv("HALO_TEST_SHOW_CAPABILITIES") != "" {
+				text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID))
+				must(err)
+				var effective, ambient string
+				for line := range strings.Lines(string(text)) {
+					_, _ = fmt.Sscanf(line, "CapEff: %s", &effective)
+					_, _ = fmt.Sscanf(line, "CapAmb: %s", &ambient)
+				}
+				fmt.Printf("CapEff %s CapAmb %s\n", effective, ambient)
+			}
+			must(unix.Kill(s.PID, unix.SIGKILL))
+			<-heard.lost
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	must(h.Close(ctx))
+	left, err := os.ReadDir(filepath.Join(runtimeDir, "plugins"))
+	must(err)
+	fmt.Printf("left %d, warned %d times\n", len(left), strings.Count(log.String(), "plugins run as the daemon's own user"))
+}
+
 // doomedHost runs plugins until somebody kills it.
 func doomedHost(dir string) {
 	heard := &listener{opened: make(chan *Session, 10)}
@@ -169,12 +229,11 @@ func doomedHost(dir string) {
 	if err != nil {
 		panic(err)
 	}
-	h.Apply([]Spec{{Identity: Identity{stubGood, testUser()}}, {Identity: Identity{stubParent, testUser()}}})
+	// The last one has not got as far as its lifeline, as a plugin that was not
+	// made with the SDK may never do.
+	h.Apply([]Spec{{Identity: Identity{stubGood, testUser()}}, {Identity: Identity{stubParent, testUser()}}, {Identity: Identity{stubMute, testUser()}}})
 	<-heard.opened
 	<-heard.opened
-	for _, s := range h.Snapshots() {
-		fmt.Println(s.PID)
-	}
 	fmt.Println("ready")
 	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
 }

@@ -429,32 +429,22 @@ func TestHostKilledLeavesNoProcess(t *testing.T) {
 	t.Parallel()
 	runtimeDir := runtimeDir(t)
 	doomed := exec.CommandContext(t.Context(), os.Args[0])
-	doomed.Env = append(os.Environ(), "HALO_TEST_DOOMED_HOST="+install(t, stubGood, stubParent), "HALO_TEST_RUNTIME_DIR="+runtimeDir)
+	doomed.Env = append(os.Environ(), "HALO_TEST_DOOMED_HOST="+install(t, stubGood, stubParent, stubMute), "HALO_TEST_RUNTIME_DIR="+runtimeDir)
 	output, err := doomed.StdoutPipe()
 	mustDo(t, err)
 	input, err := doomed.StdinPipe()
 	mustDo(t, err)
 	defer input.Close()
 	mustDo(t, doomed.Start())
+	var line string
+	if _, err := fmt.Fscanln(output, &line); err != nil || line != "ready" {
+		t.Fatalf("the host did not get ready: %q, %v", line, err)
+	}
 	var pids []int
-	for {
-		var line string
-		if _, err := fmt.Fscanln(output, &line); err != nil {
-			t.Fatalf("the host did not get ready: %v", err)
-		}
-		if line == "ready" {
-			break
-		}
-		pid, err := strconv.Atoi(line)
-		mustDo(t, err)
-		if !alive(pid) {
-			t.Fatalf("plugin %d is not there", pid)
-		}
-		pids = append(pids, pid)
-	}
-	if len(pids) != 2 {
-		t.Fatalf("plugins %v", pids)
-	}
+	eventually(t, func() bool {
+		pids = children(t, doomed.Process.Pid)
+		return len(pids) == 3
+	}, func() string { return fmt.Sprintf("its plugins are %v", pids) })
 	mustDo(t, doomed.Process.Kill())
 	_ = doomed.Wait()
 	gone(t, pids...)
