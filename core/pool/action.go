@@ -50,7 +50,7 @@ type ServerChanged struct {
 }
 
 // QuorumChanged tells that a virtual server has, or has no longer, the weight
-// that it needs. To is Unknown never, From only the first time.
+// that it needs. From is Unknown the first time, and To never is.
 type QuorumChanged struct {
 	From, To State
 	Reason   Reason
