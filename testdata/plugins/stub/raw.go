@@ -74,7 +74,7 @@ func (p *rawPlugin) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error { //n
 	s.RegisterService(&grpc.ServiceDesc{
 		ServiceName: "halo.plugin.v1.PluginService",
 		HandlerType: (*any)(nil),
-		Methods:     []grpc.MethodDesc{unary("Validate"), unary("Drain")},
+		Methods:     []grpc.MethodDesc{unary("Describe", description()), unary("Validate", nil), unary("Drain", nil)},
 	}, struct{}{})
 	s.RegisterService(&grpc.ServiceDesc{
 		ServiceName: "halo.plugin.v1.CheckService",
@@ -92,8 +92,9 @@ func (*rawPlugin) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientCo
 	return nil, errors.New("a plugin is no host")
 }
 
-// unary answers a call with an empty message: no diagnostics, drained.
-func unary(name string) grpc.MethodDesc {
+// unary answers a call with always the same message; an empty one means no
+// diagnostics, or drained.
+func unary(name string, answer []byte) grpc.MethodDesc {
 	return grpc.MethodDesc{
 		MethodName: name,
 		Handler: func(_ any, _ context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
@@ -101,7 +102,7 @@ func unary(name string) grpc.MethodDesc {
 			if err := decode(&request); err != nil {
 				return nil, err
 			}
-			return &frame{}, nil
+			return &frame{answer}, nil
 		},
 	}
 }

@@ -1,6 +1,14 @@
 package main
 
-import "google.golang.org/protobuf/encoding/protowire"
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/halo-ha/halo/sdk/host"
+)
 
 // The messages of sdk/internal/proto by their field numbers, written by hand:
 // the generated code could not write what the lies need.
@@ -77,6 +85,20 @@ func text(b []byte, field protowire.Number, v string) []byte {
 
 func message(b []byte, field protowire.Number, v []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(b, field, protowire.BytesType), v)
+}
+
+// description is a DescribeResponse that says what the program says by itself.
+func description() []byte {
+	name := filepath.Base(os.Args[0])
+	setting := text(number(text(nil, 1, "answer"), 2, 4), 3, "What every probe finds.")
+	setting = text(setting, 5, `"pass"`)
+	for _, word := range []string{"pass", "fail", "unknown"} {
+		setting = text(setting, 8, word)
+	}
+	check := text(number(text(nil, 1, "stub_"+strings.TrimPrefix(name, prefix)), 2, 1), 3, "A broken plugin for tests.")
+	check = message(check, 4, setting)
+	b := text(text(text(nil, 1, name), 2, "1.0.0"), 3, "none/0.0.0")
+	return message(number(b, 4, uint64(host.Protocols()[0])), 5, check)
 }
 
 // response is a SessionResponse: 1 results, 2 heartbeat, 3 committed.
