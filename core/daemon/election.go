@@ -31,8 +31,8 @@ type election struct {
 	// the election itself calls may take it.
 	mu       sync.Mutex
 	speakers map[string]*running // by interface
-	view     *rtnl.View
-	ending   sync.WaitGroup // speakers that have been started
+	view     *rtnl.View          // nil before the kernel was first looked at: nothing is known of links then
+	ending   sync.WaitGroup      // speakers that have been started
 }
 
 // places is which interface each instance is on. Its lock is never held for
@@ -102,7 +102,7 @@ func realSockets() sockets {
 // newElection makes an election without instances.
 func newElection(kernel vip.Kernel, announcer vip.Announcer, s sockets, logger *slog.Logger) *election {
 	e := &election{
-		sockets: s, logger: logger, view: &rtnl.View{},
+		sockets: s, logger: logger,
 		speakers: make(map[string]*running), places: places{ifaces: make(map[string]string)},
 	}
 	e.addresses = vip.New(kernel, announcer, e, logger)
@@ -181,7 +181,9 @@ func (e *election) speakerOf(iface string) *running {
 		Addresses: holder{e, iface}, Observer: e,
 	})}
 	e.speakers[iface] = s
-	s.SetLink(linkOf(e.view, iface))
+	if e.view != nil {
+		s.SetLink(linkOf(e.view, iface))
+	}
 	e.ending.Go(func() {
 		if err := s.Run(ctx); err != nil {
 			e.logger.Error("speaker ended", "iface", iface, "error", err)
@@ -215,7 +217,7 @@ func (e *election) linksChanged(view *rtnl.View) {
 	e.addresses.LinksChanged(links)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if view.Overruns > e.view.Overruns {
+	if e.view != nil && view.Overruns > e.view.Overruns {
 		e.logger.Warn("notifications of the kernel were lost; its links and addresses were read anew", "overruns", view.Overruns)
 	}
 	e.view = view

@@ -55,6 +55,21 @@ func newRouter(t testing.TB, kind string, host *lab.Host, s settings) *router {
 	return r
 }
 
+// settled waits until a router that has just become active is done with that.
+// Keepalived which is told to stop in the middle of its first announcements is
+// killed by its own parent and leaves the addresses behind.
+func (r *router) settled(s settings) {
+	r.t.Helper()
+	if r.halo != nil {
+		return
+	}
+	last, _, _ := strings.Cut(s.vips[len(s.vips)-1], "/")
+	const burst = 5 // announcements of each address
+	lab.Eventually(r.t, "Keepalived has announced "+last, func() bool {
+		return strings.Count(r.Output(), "Sending gratuitous ARP on eth0 for "+last+"\n") >= burst
+	})
+}
+
 // again starts a router that has ended.
 func (r *router) again() { r.Process = r.start() }
 

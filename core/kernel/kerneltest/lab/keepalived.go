@@ -9,7 +9,8 @@ import (
 
 // Keepalived starts the distribution's Keepalived, VRRP only, on h with the
 // configuration text. Its files go to the test's own directory and it logs to
-// its standard output.
+// its standard output only: where nobody serves /dev/log, each line for syslog
+// would go to the console, slowly enough to hold up the daemon.
 func (h *Host) Keepalived(text string) *Process {
 	t := h.network.t
 	t.Helper()
@@ -24,6 +25,6 @@ func (h *Host) Keepalived(text string) *Process {
 		t.Fatal(err)
 	}
 	pid := func(name string) string { return filepath.Join(dir, name+".pid") }
-	return h.Start(kerneltest.ToolPath("keepalived"), "--dont-fork", "--log-console", "--log-detail", "--vrrp", "--use-file="+config,
+	return h.Start(kerneltest.ToolPath("keepalived"), "--dont-fork", "--no-syslog", "--log-console", "--log-detail", "--vrrp", "--use-file="+config,
 		"--pid="+pid("parent"), "--vrrp_pid="+pid("vrrp"), "--checkers_pid="+pid("checkers"))
 }
