@@ -143,7 +143,7 @@ func testStubFloods(t *testing.T, p *process) {
 
 func testStubDies(t *testing.T, p *process) {
 	t.Helper()
-	p.open(t, stubProbe("dies"))
+	_, _ = p.client.Client() // On a busy machine its second is over before.
 	awaitExit(t, p)
 	if text, _ := p.stderr.read(); !strings.Contains(text, "the stub has lived its second") {
 		t.Errorf("last words %q", text)

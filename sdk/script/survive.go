@@ -1,9 +1,9 @@
 package script
 
 import (
+	"errors"
 	"os"
 	"runtime"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,18 +22,40 @@ const lifelineVariable = "HALO_PLUGIN_LIFELINE_FD"
 // Without a lifeline nothing is changed.
 //
 // The signal is a property of the thread that the host started, the first of
-// this process: main's goroutine runs on it until it blocks.
+// this process.
 func StayToCleanUp() error {
 	if os.Getenv(lifelineVariable) == "" {
 		return nil
 	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if unix.Gettid() == unix.Getpid() {
+	return onFirstThread(func() error {
 		return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGCONT), 0, 0, 0))
+	})
+}
+
+// mostThreads is how many threads are tried; a process that has just started
+// has not nearly as many.
+const mostThreads = 100
+
+// onFirstThread runs f on the process's first thread: goroutines each take a
+// thread and hold it until it was the first one's turn. Main's goroutine usually
+// begins on it, but not surely.
+func onFirstThread(f func() error) error {
+	result, release := make(chan error, 1), make(chan struct{})
+	defer close(release)
+	var try func(left int)
+	try = func(left int) {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		switch {
+		case unix.Gettid() == unix.Getpid():
+			result <- f()
+		case left == 0:
+			result <- errors.New("find the first thread: it is never free")
+		default:
+			go try(left - 1)
+			<-release
+		}
 	}
-	if _, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGCONT), 0, 0, 0, 0); errno != 0 {
-		return os.NewSyscallError("prctl", errno)
-	}
-	return nil
+	go try(mostThreads)
+	return <-result
 }

@@ -3,12 +3,14 @@ package script_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -146,6 +148,25 @@ func TestPluginKilled(t *testing.T) {
 	if session, err := unix.Getsid(child); err != nil || session != mustSession(t) {
 		t.Errorf("the child is in session %d (%v), not the plugin's", session, err)
 	}
+}
+
+// TestOnFirstThread calls from everywhere: tests' goroutines are on any thread.
+func TestOnFirstThread(t *testing.T) {
+	want := errors.New("from the function")
+	var all sync.WaitGroup
+	for range 100 {
+		err := script.OnFirstThread(func() error {
+			if unix.Gettid() != unix.Getpid() {
+				return fmt.Errorf("on thread %d of process %d", unix.Gettid(), unix.Getpid())
+			}
+			return want
+		})
+		if !errors.Is(err, want) {
+			t.Fatal(err)
+		}
+		all.Go(func() { time.Sleep(time.Millisecond) })
+	}
+	all.Wait()
 }
 
 func mustSession(t *testing.T) int {
