@@ -11,9 +11,13 @@ import (
 	"time"
 )
 
-// cpu is the processor time a process has used, user and system.
+// cpu is the processor time a process has used, user and system; zero for the
+// process 0, which stands for none.
 func cpu(t *testing.T, pid int) time.Duration {
 	t.Helper()
+	if pid == 0 {
+		return 0
+	}
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		t.Fatal(err)
@@ -32,8 +36,9 @@ func cpu(t *testing.T, pid int) time.Duration {
 	return time.Duration(ticks) * time.Second / hertz
 }
 
-// memory is what smaps_rollup says of a process, in kB.
-type memory struct{ pss, private int }
+// memory is what smaps_rollup says of a process, in kB: its share of what it
+// maps, what it alone maps, and what no file can give back.
+type memory struct{ pss, private, anonymous int }
 
 func memoryOf(t *testing.T, pid int) memory {
 	t.Helper()
@@ -50,6 +55,8 @@ func memoryOf(t *testing.T, pid int) memory {
 			m.pss = n
 		case "Private_Clean", "Private_Dirty":
 			m.private += n
+		case "Anonymous":
+			m.anonymous = n
 		}
 	}
 	return m

@@ -12,7 +12,7 @@
 /* The range of option numbers that linux/ip_vs.h gives to IPVS. */
 static int is_ipvs(int level, int name)
 {
-	return level == IPPROTO_IP && name >= 64 + 1024 && name < 64 + 1024 + 64;
+	return level == IPPROTO_IP && name >= 64 + 1024 + 64 && name < 64 + 1024 + 128;
 }
 
 int setsockopt(int fd, int level, int name, const void *value, socklen_t size)
