@@ -25,8 +25,8 @@ const oomScoreAdjust = 500
 // exitedWell is how a process ended that had nothing to complain about.
 const exitedWell = "exited with status 0"
 
-// killedByUs is how one ended that was killed.
-const killedByUs = "killed by SIGKILL"
+// killedBySignal is how one ended that was killed, by whomever.
+const killedBySignal = "killed by SIGKILL"
 
 // command is everything a child is started with.
 type command struct {
@@ -58,6 +58,7 @@ type child struct {
 	// reach a stranger with a recycled process id.
 	guard  sync.Mutex
 	reaped bool
+	killed bool // by this process
 	status *os.ProcessState
 }
 
@@ -213,7 +214,18 @@ func (k *child) signal(sig unix.Signal) {
 	if k.reaped {
 		return
 	}
+	k.killed = k.killed || sig == unix.SIGKILL
 	_ = unix.Kill(-k.pid, sig)
+}
+
+// byItself reports whether a dead child was not ended by this process, whose
+// kill may also hit one that has ended but not been reaped. It may be called
+// when dead is closed.
+func (k *child) byItself() bool {
+	how := k.exit()
+	k.guard.Lock()
+	defer k.guard.Unlock()
+	return !k.killed || how != killedBySignal
 }
 
 // release closes the lifeline, on which a plugin ends by itself.

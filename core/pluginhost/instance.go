@@ -112,10 +112,14 @@ func await(ctx context.Context, done <-chan struct{}, d time.Duration) bool {
 	defer timer.Stop()
 	select {
 	case <-done:
-		return true
 	case <-timer.C:
 	case <-ctx.Done():
 	}
+	return isClosed(done)
+}
+
+// isClosed reports whether done is closed.
+func isClosed(done <-chan struct{}) bool {
 	select {
 	case <-done:
 		return true

@@ -200,9 +200,9 @@ func (h *Host) abandon(ctx context.Context, r *childRunner, client *plugin.Clien
 	// A process that is about to end by itself has a better story to tell
 	// than one that was killed.
 	await(ctx, r.child.dead, streamGrace)
-	byItself := r.endedByItself()
 	i := &instance{runner: r, client: client, later: h.later}
 	end := i.End(context.Background(), false)
+	byItself := isClosed(r.child.dead) && r.child.byItself()
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}

@@ -1,6 +1,8 @@
 package pluginhost
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,7 +27,11 @@ func roundTrip(t *testing.T, dir, runtimeDir, binary string, change func(*exec.C
 		defer close(done)
 		runtime.LockOSThread() // and never unlocked
 		if err = change(cmd); err == nil {
-			output, err = cmd.CombinedOutput()
+			var said bytes.Buffer
+			cmd.Stderr = &said
+			if output, err = cmd.Output(); err != nil {
+				err = fmt.Errorf("%w: %s", err, &said)
+			}
 		}
 	}()
 	<-done

@@ -254,12 +254,7 @@ func (p *process) wanted() Spec {
 }
 
 func (p *process) stopped() bool {
-	select {
-	case <-p.quit:
-		return true
-	default:
-		return false
-	}
+	return isClosed(p.quit)
 }
 
 // show enters a state and logs it, once per change.

@@ -332,7 +332,7 @@ func TestProcessHealthyForAMinuteStartsAfresh(t *testing.T) {
 func TestProcessWithoutHeartbeatIsKilled(t *testing.T) {
 	supervised(t, func(t *testing.T, b *bench) {
 		hung := newFakeRunning()
-		hung.ending = ending{how: killedByUs}
+		hung.ending = ending{how: killedBySignal}
 		stop := make(chan struct{})
 		b.start(func(_ context.Context, n int) (*fakeRunning, error) {
 			r := hung
@@ -529,7 +529,7 @@ func TestProcessStopsWhileWaiting(t *testing.T) {
 func TestSessionLossCountsAsDeath(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := &brokenStream{fakeRunning: newFakeRunning()}
-		broken.ending = ending{how: killedByUs}
+		broken.ending = ending{how: killedBySignal}
 		l := &brokenLauncher{first: broken}
 		p := newProcess(Spec{Identity: Identity{Plugin: "halo-check-x"}}, l, &told{}, slog.New(slog.DiscardHandler), func() uint64 { return 1 }, rand.New(rand.NewPCG(1, 1)))
 		go p.supervise()

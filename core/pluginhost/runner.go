@@ -40,7 +40,7 @@ type childRunner struct {
 
 	guard   sync.Mutex
 	refusal error
-	killed  bool
+	aborted bool
 }
 
 var errAborted = errors.New("start aborted")
@@ -52,7 +52,7 @@ func (r *childRunner) Start(context.Context) error {
 	// Under the guard, so that a Kill that comes meanwhile finds the child.
 	r.guard.Lock()
 	defer r.guard.Unlock()
-	if r.killed {
+	if r.aborted {
 		return errAborted
 	}
 	k, err := r.spawner.start(r.command)
@@ -136,19 +136,6 @@ func (r *childRunner) refused() error {
 	return r.refusal
 }
 
-// endedByItself reports whether the child is dead, and not because of Kill,
-// which may also hit one that has ended but not been reaped.
-func (r *childRunner) endedByItself() bool {
-	r.guard.Lock()
-	defer r.guard.Unlock()
-	select {
-	case <-r.child.dead:
-		return !r.killed || r.child.exit() != killedByUs
-	default:
-		return false
-	}
-}
-
 // Wait returns when the child is dead.
 func (r *childRunner) Wait(context.Context) error {
 	<-r.child.dead
@@ -159,7 +146,7 @@ func (r *childRunner) Wait(context.Context) error {
 func (r *childRunner) Kill(context.Context) error {
 	r.guard.Lock()
 	defer r.guard.Unlock()
-	r.killed = true
+	r.aborted = true
 	if r.child != nil {
 		r.child.signal(unix.SIGKILL)
 	}
