@@ -63,7 +63,7 @@ func headOf(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(fd) //nolint:errcheck // It was only read.
+	defer unix.Close(fd)
 	head := make([]byte, headSize)
 	n, err := unix.Read(fd, head)
 	return head[:max(n, 0)], err

@@ -35,21 +35,35 @@ type job struct {
 
 func newSpawner() *spawner {
 	s := &spawner{jobs: make(chan *job), closing: make(chan struct{}), done: make(chan struct{})}
-	go func() {
-		// Never unlocked: the thread ends with the goroutine.
-		runtime.LockOSThread()
-		defer close(s.done)
-		for {
-			select {
-			case j := <-s.jobs:
-				j.pid, j.err = syscall.ForkExec(j.path, j.args, j.attr)
-				close(j.ended)
-			case <-s.closing:
-				return
-			}
-		}
-	}()
+	started := make(chan struct{})
+	go s.serve(started)
+	<-started
 	return s
+}
+
+// serve forks until close.
+func (s *spawner) serve(started chan struct{}) {
+	// Never unlocked: the thread ends with the goroutine.
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		// But not the first thread of a process, which the runtime keeps. Another
+		// goroutine gets another thread, as this one is held until it has it.
+		go s.serve(started)
+		<-started
+		runtime.UnlockOSThread()
+		return
+	}
+	close(started)
+	defer close(s.done)
+	for {
+		select {
+		case j := <-s.jobs:
+			j.pid, j.err = syscall.ForkExec(j.path, j.args, j.attr)
+			close(j.ended)
+		case <-s.closing:
+			return
+		}
+	}
 }
 
 func (s *spawner) run(j *job) error {

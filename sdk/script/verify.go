@@ -122,7 +122,8 @@ func (w *walk) end() (*element, error) {
 		return nil, err
 	}
 	links := 0
-	for name, rest := "", w.path; rest != ""; {
+	for rest := w.path; rest != ""; {
+		var name string
 		name, rest, _ = strings.Cut(rest, "/")
 		if name == "" || name == "." {
 			continue
