@@ -110,11 +110,16 @@ func (h *Host) NewHalo(text string, options ...Option) *Halo {
 	return halo
 }
 
-// Write replaces the configuration file without telling the daemon.
+// Write replaces the configuration file without telling the daemon. A reload
+// that is under way reads the old one or the new one, never half of it.
 func (h *Halo) Write(t testing.TB, text string) {
 	t.Helper()
 	head := fmt.Sprintf("[global]\nrouter_id = %q\nruntime_dir = %q\n%s\n", h.host.label, h.runtimeDir, h.global)
-	if err := os.WriteFile(h.config, []byte(head+text), 0o644); err != nil {
+	fresh := h.config + ".new"
+	if err := os.WriteFile(fresh, []byte(head+text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(fresh, h.config); err != nil {
 		t.Fatal(err)
 	}
 }
