@@ -1,7 +1,6 @@
 package plugins
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"unicode"
@@ -47,21 +46,22 @@ func TestBrokenPluginsTogether(t *testing.T) {
 	t.Parallel()
 	kinds := broken()
 	names, port := []string{tcp}, 8000
-	text := web()
+	text := new(strings.Builder)
+	text.WriteString(web())
 	for mode := range kinds {
 		port++
 		names = append(names, stubPrefix+mode)
-		text += service(mode, port, stubCheck(mode), "127.0.0.1:9000")
+		text.WriteString(service(mode, port, stubCheck(mode), "127.0.0.1:9000"))
 	}
 	m := newMark(t)
 	s := newSite(t, names...)
 	s.serveWeb()
-	s.start(text + m.tables(names...))
+	s.start(text.String() + m.tables(names...))
 	before := s.judged()
 	first := s.plugin(tcp)
 
 	for mode, shown := range kinds {
-		lab.Eventually(t, fmt.Sprintf("%s has shown what it does", mode), func() bool {
+		lab.Eventually(t, mode+" has shown what it does", func() bool {
 			status := s.halo.Status(t)
 			return shown(status.Plugins[stubPrefix+mode], status.VirtualServers[mode].RealServers["127.0.0.1:9000"])
 		})

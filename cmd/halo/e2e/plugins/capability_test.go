@@ -44,10 +44,7 @@ func unitCapabilities(t *testing.T) []string {
 func limited(t *testing.T, capabilities []string) lab.Option {
 	t.Helper()
 	kerneltest.RequireTool(t, "setpriv")
-	set := "-all"
-	for _, name := range capabilities {
-		set += ",+" + name
-	}
+	set := "-all,+" + strings.Join(capabilities, ",+")
 	return lab.Through(kerneltest.ToolPath("setpriv"), "--bounding-set", set, "--inh-caps=-all", "--no-new-privs")
 }
 

@@ -20,8 +20,6 @@ const stubPrefix = "halo-check-stub-"
 // buildStub compiles testdata/plugins/stub once per test binary. It goes into
 // the checkout, not into /tmp, because halo refuses plugins from places that
 // others can write.
-//
-//nolint:gochecknoglobals // one build per test process is the point
 var buildStub = sync.OnceValues(func() (string, error) {
 	_, self, _, _ := runtime.Caller(0)
 	root := filepath.Join(filepath.Dir(self), "..", "..", "..", "..")
