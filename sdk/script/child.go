@@ -123,7 +123,7 @@ func waitFor(pid int, status *unix.WaitStatus, options int) error {
 // stop ends the group, SIGTERM first, and returns when it is gone.
 func (c *child) stop() {
 	c.signal(unix.SIGTERM)
-	if !c.lookFor(termTime, false) {
+	if !c.lookFor(termTime) {
 		c.signal(unix.SIGKILL)
 		c.awaitGone(context.Background())
 	}
@@ -142,11 +142,11 @@ func (c *child) sweep(ctx context.Context) bool {
 		limit = min(limit, time.Until(deadline)/3)
 	}
 	c.signal(unix.SIGTERM)
-	if c.lookFor(limit, false) {
+	if c.lookFor(limit) {
 		return true
 	}
 	c.signal(unix.SIGKILL)
-	return c.lookFor(max(limit, 10*time.Millisecond), true)
+	return c.lookFor(max(limit, 10*time.Millisecond))
 }
 
 // awaitGone waits until the group, which has been sent SIGKILL, is gone, or
@@ -166,9 +166,9 @@ func (c *child) awaitGone(ctx context.Context) bool {
 	}
 }
 
-// lookFor waits for the end of the group, at most as long as limit. With
-// closely the last look tells the dead from the living.
-func (c *child) lookFor(limit time.Duration, closely bool) bool {
+// lookFor waits for the end of the group, at most as long as limit. The last
+// look tells the dead from the living.
+func (c *child) lookFor(limit time.Duration) bool {
 	end := time.Now().Add(limit)
 	for look := firstLook; ; look = min(2*look, 20*time.Millisecond) {
 		if c.gone(false) {
@@ -176,7 +176,7 @@ func (c *child) lookFor(limit time.Duration, closely bool) bool {
 		}
 		left := time.Until(end)
 		if left <= 0 {
-			return closely && c.gone(true)
+			return c.gone(true)
 		}
 		time.Sleep(min(look, left))
 	}

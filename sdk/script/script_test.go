@@ -127,6 +127,17 @@ func TestTimeoutTakesTheGrandchild(t *testing.T) {
 	}
 }
 
+// TestStandingStill is a script that stops itself: SIGTERM waits until it goes
+// on, SIGKILL does not.
+func TestStandingStill(t *testing.T) {
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	_, err := runWithin(t, runner(t).Script(), 100*time.Millisecond, "echo $$ > "+pidFile+"; kill -STOP $$")
+	wantDeadline(t, err)
+	if pid := pidIn(t, pidFile); alive(pid) {
+		t.Errorf("the script %d is alive", pid)
+	}
+}
+
 // TestFiftyChildren wants all of a bushy group gone, although none of it
 // listens to SIGTERM.
 func TestFiftyChildren(t *testing.T) {

@@ -31,6 +31,8 @@ func TestMain(m *testing.M) {
 		playHost()
 	case "plugin":
 		playPlugin()
+	case "reaper":
+		playReaper()
 	case "threads":
 		playThreads()
 	default:
@@ -149,6 +151,42 @@ func TestPluginKilled(t *testing.T) {
 	if session, err := unix.Getsid(child); err != nil || session != mustSession(t) {
 		t.Errorf("the child is in session %d (%v), not the plugin's", session, err)
 	}
+}
+
+// TestNobodyReaps is a container whose first process never reaps: what is dead
+// stays in the process table, and must not count as alive for ever.
+func TestNobodyReaps(t *testing.T) {
+	command := exec.CommandContext(t.Context(), os.Args[0])
+	command.Env = append(os.Environ(), roleVariable+"=reaper",
+		scriptVariable+"="+write(t, "#!/bin/sh\nsleep 3600 &\nexit 3\n"))
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, output)
+	}
+}
+
+// playReaper inherits what its scripts leave behind, and lets it lie. The
+// scripts exit, or are ended, with a child in their group each time.
+func playReaper() {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		fail(err)
+	}
+	var runner script.Runner
+	s, path := runner.Script(), os.Getenv(scriptVariable)
+	for range 3 {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ended, err := s.Run(ctx, script.Command{Args: []string{path}})
+		cancel()
+		if err != nil || ended.Code != 3 {
+			fail(fmt.Errorf("exit: %+v, %w", ended, err))
+		}
+		ctx, cancel = context.WithTimeout(context.Background(), 100*time.Millisecond)
+		_, err = s.Run(ctx, script.Command{Args: []string{"/bin/sh", "-c", "sleep 3600 & wait"}})
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			fail(fmt.Errorf("timeout: %w", err))
+		}
+	}
+	os.Exit(0)
 }
 
 // TestOnFirstThread asks a process of its own: here a test before may have

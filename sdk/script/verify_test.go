@@ -5,11 +5,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
+	"pgregory.net/rapid"
 
 	"github.com/halo-ha/halo/sdk/script"
 )
@@ -270,6 +272,71 @@ func TestVerifyFirstLine(t *testing.T) {
 		_, _, file := tree(t, "\xfe\xed\x00\x01 for another machine")
 		if err := script.Verify(file); err != nil {
 			t.Errorf("%v; execution is to say so", err)
+		}
+	})
+}
+
+// FuzzFirstLine: whatever a file holds, the verdict is yes or a PathError.
+func FuzzFirstLine(f *testing.F) {
+	for _, seed := range []string{shell, "#!", "#! \t\r\n", "#!/usr/bin/env", "#!/usr/bin/env -S x", "\x7fELF", "#!//bin/../bin/sh -e x", "#!\x00"} {
+		f.Add([]byte(seed))
+	}
+	file := filepath.Join(f.TempDir(), "check")
+	f.Fuzz(func(t *testing.T, content []byte) {
+		if err := os.WriteFile(file, content, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := script.Verify(file); err != nil {
+			if _, ok := errors.AsType[*script.PathError](err); !ok {
+				t.Errorf("%q: %T %v", content, err, err)
+			}
+		}
+	})
+}
+
+// TestVerifyProperty builds paths of directories and links and compares the
+// verdict with what the modes along the way say.
+func TestVerifyProperty(t *testing.T) {
+	root := t.TempDir()
+	count := 0
+	rapid.Check(t, func(t *rapid.T) {
+		count++
+		at := filepath.Join(root, strconv.Itoa(count))
+		if err := os.Mkdir(at, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		good, path := true, at
+		for i := range rapid.IntRange(1, 4).Draw(t, "depth") {
+			mode := rapid.SampledFrom([]os.FileMode{0o755, 0o755, 0o555, 0o757, 0o777 | os.ModeSticky}).Draw(t, "mode")
+			good = good && (mode&0o002 == 0 || mode&os.ModeSticky != 0)
+			at = filepath.Join(at, "d"+strconv.Itoa(i))
+			if err := errors.Join(os.Mkdir(at, 0o755), os.Chmod(at, mode)); err != nil {
+				t.Fatal(err)
+			}
+			switch rapid.IntRange(0, 3).Draw(t, "link") {
+			case 0: // By a link beside the directory, to a relative name.
+				link := filepath.Join(filepath.Dir(at), "link")
+				if err := os.Symlink(filepath.Base(at), link); err != nil {
+					t.Fatal(err)
+				}
+				path = filepath.Join(path, "link")
+			case 1: // By a link from elsewhere, to the full name.
+				link := filepath.Join(root, "link"+strconv.Itoa(count)+"-"+strconv.Itoa(i))
+				if err := os.Symlink(at, link); err != nil {
+					t.Fatal(err)
+				}
+				path = link
+			case 2: // Back and forth.
+				path = filepath.Join(path, filepath.Base(at)) + "/./../" + filepath.Base(at)
+			default:
+				path = filepath.Join(path, filepath.Base(at))
+			}
+		}
+		if err := os.WriteFile(filepath.Join(at, "check"), []byte(shell), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := script.Verify(path + "/check"); (err == nil) != good {
+			t.Fatalf("Verify(%s): %v, want accepted %v", path, err, good)
 		}
 	})
 }
