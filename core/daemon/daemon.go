@@ -71,6 +71,14 @@ const stopTimeout = 2 * time.Second
 // says why it could not start or what was left behind.
 func Run(ctx context.Context, o Options) error {
 	d := &Daemon{options: o, logger: o.Logger, started: time.Now(), stopping: make(chan struct{})}
+	// From the first moment: a reload asked for while halo starts waits for its
+	// turn, and whoever read the log may end without ending halo. (Ignoring
+	// SIGPIPE instead would be inherited by plugins and their scripts.)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, unix.SIGHUP)
+	defer signal.Stop(hangups)
+	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
+
 	// The plugins are asked about the file once the election runs, which must
 	// not wait for them. A file that is wrong without them is judged whole.
 	g, problems := config.Load(o.ConfigFile, config.Unseen{})
@@ -90,7 +98,7 @@ func Run(ctx context.Context, o Options) error {
 		return errors.Join(err, d.closeEdges())
 	}
 	defer func() { _ = d.closeEdges() }()
-	return d.live(ctx, g)
+	return d.live(ctx, g, hangups)
 }
 
 // privileges refuses a generation whose privileges this process lacks.
@@ -154,7 +162,7 @@ func (d *Daemon) closeEdges() error {
 }
 
 // live runs everything until ctx ends or something essential breaks.
-func (d *Daemon) live(ctx context.Context, g *config.Generation) error {
+func (d *Daemon) live(ctx context.Context, g *config.Generation, hangups <-chan os.Signal) error {
 	listener, err := control.Listen(g.Control.Socket)
 	if err != nil {
 		return errors.Join(err, d.plugins.Close(ctx))
@@ -185,22 +193,23 @@ func (d *Daemon) live(ctx context.Context, g *config.Generation) error {
 		return control.Serve(ctx, listener, control.Handler(d), d.logger)
 	})
 
-	if err = d.begin(ctx, g); err == nil {
-		err = d.wait(ctx, broken)
+	switch err = d.begin(ctx, g); {
+	case err == nil:
+		err = d.wait(ctx, hangups, broken)
+	case ctx.Err() != nil:
+		err = nil // told to stop while starting
 	}
 	d.ready.Store(false)
 	tell(sdnotify.SdNotifyStopping)
 	d.logger.Info("stopping")
 	close(d.stopping)
-	err = errors.Join(err, stopControl())
 	d.reloading.Lock() // for good: what is applied from here on would never be taken back
-	d.metrics.close()
 
 	// First the election, so that nobody is left waiting for an advertisement
 	// that will not come; then what it announced, beside the services.
 	d.election.close()
 	var stopping sync.WaitGroup
-	failures := make([]error, 3)
+	failures := make([]error, 4)
 	stopping.Go(func() { failures[0] = stopAddresses() })
 	stopping.Go(func() { failures[1] = stopBalancer() })
 	stopping.Go(func() {
@@ -209,6 +218,7 @@ func (d *Daemon) live(ctx context.Context, g *config.Generation) error {
 		failures[2] = d.plugins.Close(limit)
 		d.checks.Close()
 	})
+	stopping.Go(func() { d.metrics.close(); failures[3] = stopControl() })
 	stopping.Wait()
 	return errors.Join(err, errors.Join(failures...), stopWatch(), stopMonitor())
 }
@@ -260,13 +270,7 @@ func (d *Daemon) begin(ctx context.Context, unseen *config.Generation) error {
 
 // wait returns when ctx ends (nil) or something essential has broken. SIGHUP
 // meanwhile reloads.
-func (d *Daemon) wait(ctx context.Context, broken <-chan error) error {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, unix.SIGHUP)
-	defer signal.Stop(hangups)
-	// Whoever read the log may end: that is no reason for halo to. Ignoring
-	// the signal instead would be inherited by plugins and their scripts.
-	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
+func (d *Daemon) wait(ctx context.Context, hangups <-chan os.Signal, broken <-chan error) error {
 	watchdog, stop := context.WithCancel(ctx)
 	defer stop()
 	go feedWatchdog(watchdog, d.alive)
