@@ -112,9 +112,10 @@ type Balancer struct {
 	drift    driftLog
 
 	// Kept for their memory.
-	letters []delivery
-	actions []pool.Action
-	ops     []ipvs.Op
+	letters   []delivery
+	unsettled []*service // whose pool has absorbed results that change something
+	actions   []pool.Action
+	ops       []ipvs.Op
 }
 
 // New returns a Balancer that knows no service yet.

@@ -32,6 +32,8 @@ type service struct {
 	round  uint64
 	// deadline is when the pool wants to be woken.
 	deadline time.Time
+	// unsettled says that it is in the Balancer's list of the same name.
+	unsettled bool
 }
 
 func (s *service) key() ipvs.ServiceKey { return s.config.Service.Key }
@@ -55,14 +57,24 @@ func (b *Balancer) takeMail() {
 		if s == nil {
 			continue // Removed by a reload while the probe was under way.
 		}
+		if d.lost {
+			b.handle(now, s, pool.PluginLost{Server: d.result.Server, Check: d.result.Check})
+			continue
+		}
 		for range d.times {
-			if d.lost {
-				b.handle(now, s, pool.PluginLost{Server: d.result.Server, Check: d.result.Check})
-			} else {
-				b.handle(now, s, d.result)
+			if s.pool.Absorb(now, &d.result) && !s.unsettled {
+				s.unsettled = true
+				b.unsettled = append(b.unsettled, s)
 			}
 		}
 	}
+	for _, s := range b.unsettled {
+		s.unsettled = false
+		b.actions = s.pool.Settle(now, b.actions[:0])
+		b.pass(s)
+	}
+	clear(b.unsettled)
+	b.unsettled = b.unsettled[:0]
 	clear(m.letters) // They hold the plugins' words.
 	if m.dropped > b.status.dropped {
 		b.config.Log.Warn("probe results lost: the kernel keeps the balancer busy", "count", m.dropped-b.status.dropped)
@@ -74,6 +86,11 @@ func (b *Balancer) takeMail() {
 // handle lets a pool take an event in and passes on what follows.
 func (b *Balancer) handle(now time.Time, s *service, e pool.Event) {
 	b.actions = s.pool.Handle(now, e, b.actions[:0])
+	b.pass(s)
+}
+
+// pass hands on what a pool has just decided.
+func (b *Balancer) pass(s *service) {
 	for _, a := range b.actions {
 		if t, ok := a.(pool.SetTable); ok {
 			s.wanted = t.Service

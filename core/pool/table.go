@@ -10,6 +10,7 @@ import (
 // settle computes quorum and table from what the members are, and appends what
 // differs from the last time.
 func (s *Server) settle(now time.Time, reason Reason, actions []Action) []Action {
+	s.unsettled, s.unsettledBy = false, ReasonNone
 	s.weight = 0
 	for _, m := range s.members {
 		if m.admitted {
