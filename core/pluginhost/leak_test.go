@@ -85,18 +85,20 @@ func TestFailedStartsLeaveNothing(t *testing.T) {
 	script := filepath.Join(o.dir, "halo-check-dies")
 	mustDo(t, os.WriteFile(script, []byte("#!/bin/sh\necho going >&2\nexit 3\n"), 0o755)) //nolint:gosec // a program.
 	spec := Spec{Identity: Identity{"halo-check-dies", testUser()}}
-	start := func() {
-		_, err := o.launch(t.Context(), spec, 1)
-		if err == nil || !strings.Contains(err.Error(), "exited with status 3 before it was ready: going") {
-			t.Fatalf("launch: %v", err)
-		}
-	}
-	start()
-	o.settles(t, holdings{goroutines: runtime.NumGoroutine(), descriptors: 1000})
 	before := o.holdings(t)
-	for range failedStarts {
-		start()
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range failedStarts / 4 {
+				_, err := o.launch(t.Context(), spec, 1)
+				if err == nil || !strings.Contains(err.Error(), "exited with status 3 before it was ready: going") {
+					t.Errorf("launch: %v", err)
+					return
+				}
+			}
+		})
 	}
+	all.Wait()
 	o.settles(t, before)
 }
 

@@ -88,8 +88,11 @@ type Snapshot struct {
 }
 
 // Listener is told about sessions. For one process the calls come one after
-// the other. MessageReceived may take its time: the plugin waits, and nothing
-// else does.
+// the other; while one runs, only that process waits. Heartbeats wait behind
+// MessageReceived, too, so it must be done within a second.
+//
+// A process that is wanted again while its predecessor is still ending has a
+// higher incarnation, by which a listener tells the two apart.
 type Listener interface {
 	// SessionOpened hands over a session with a process that knows nothing
 	// yet. It must not block: the sending belongs in another goroutine.
