@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -27,6 +28,10 @@ func (s *Server) reconfigure(now time.Time, c Config) {
 	s.members = slices.CompactFunc(members, func(a, b *member) bool {
 		return a.config.Address == b.config.Address
 	})
+	s.addresses = make([]netip.AddrPort, len(s.members))
+	for i, m := range s.members {
+		s.addresses[i] = m.config.Address
+	}
 	s.config = c
 	s.losses = true // Deadline finds out.
 }
