@@ -152,19 +152,43 @@ func (s *Server) stage(staged map[uint64]*schedule.Job, probes []*pb.Probe, sche
 			// Validate has said so before; the world may have changed since. It
 			// is this machine's trouble, so the target is not known.
 			s.log.Warn("probe cannot be built", "check", p.Type, "real_server", p.Target.RealServer.String(), "reason", err.Error())
-			checker = unbuilt{reason: err.Error()}
+			checker = &unbuilt{build: func() (check.Checker, error) { return s.build(&p) }}
 		}
 		staged[p.ID] = &schedule.Job{Probe: p, Checker: checker}
 	}
 	return nil
 }
 
-// unbuilt stands in for a checker that could not be made.
-type unbuilt struct{ reason string }
+// unbuilt stands in for a checker that could not be made. It tries again at
+// every run, since what was missing may be back: a script that is replaced, a
+// file system that is mounted.
+type unbuilt struct {
+	build func() (check.Checker, error)
+	built check.Checker // nil until it could be made
+}
 
-// Check answers at once.
-func (u unbuilt) Check(context.Context, check.Target) check.Result {
-	return check.NotKnown(check.ReasonLocalError, u.reason)
+// Check answers at once while there is no checker.
+func (u *unbuilt) Check(ctx context.Context, t check.Target) check.Result {
+	if u.built == nil {
+		built, err := u.build()
+		if err != nil {
+			return check.NotKnown(check.ReasonLocalError, err.Error())
+		}
+		u.built = built
+	}
+	starter, ok := u.built.(check.Starter)
+	if !ok {
+		return u.built.Check(ctx, t)
+	}
+	deadline, _ := ctx.Deadline() // the scheduler always sets one
+	answer := make(chan check.Result, 1)
+	starter.Start(deadline, t, func(r check.Result) { answer <- r })
+	select {
+	case r := <-answer:
+		return r
+	case <-ctx.Done():
+		return check.Failed(check.ReasonTimeout, "")
+	}
 }
 
 // sink writes to the stream, from the scheduler's sender only.
