@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -127,6 +128,7 @@ func (d *Daemon) apply(p plan) error {
 		number++
 	}
 	d.running.Store(&generation{Generation: p.next, number: number, loaded: now, lastReload: now, reloadOK: true})
+	time.AfterFunc(giveBackAfter, debug.FreeOSMemory)
 	return err
 }
 
