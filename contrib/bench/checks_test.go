@@ -115,6 +115,7 @@ func measureHalo(t *testing.T, targets int) figures {
 	defer halo.Kill()
 	lab.Eventually(t, "the plugin runs", func() bool { return halo.Status(t).Plugins["halo-check-tcp"].PID != 0 })
 	plugin := halo.Status(t).Plugins["halo-check-tcp"].PID
+	preferSession(plugin)
 	f := steady(t, l, targets, plugin, halo.PID())
 	// Asked only now: an answer about 10,000 servers is work for the core.
 	for _, server := range halo.Status(t).VirtualServers["a"].RealServers {
