@@ -60,6 +60,11 @@ func newSite(t *testing.T, forward string) *site {
 	s := &site{t: t, network: n, forward: forward, servers: map[string]*server{}}
 	s.lb = n.Host("lb", lbFront, lbBack)
 	s.lb.Sysctl("ipv4/ip_forward", "1")
+	// Clients and servers share a wire here, so the kernel would soon tell the
+	// servers of a shorter way to the client, past the balancer that has to
+	// translate their answers.
+	s.lb.Sysctl("ipv4/conf/all/send_redirects", "0")
+	s.lb.Sysctl("ipv4/conf/eth0/send_redirects", "0")
 	s.client = n.Host("client", clientIP)
 	s.addServer("w1")
 	s.addServer("w2")
