@@ -71,6 +71,7 @@ const stopTimeout = 2 * time.Second
 // resign, addresses go, halo's own services go, plugins are stopped. The error
 // says why it could not start or what was left behind.
 func Run(ctx context.Context, o Options) error {
+	frugal()
 	d := &Daemon{options: o, logger: o.Logger, started: time.Now(), stopping: make(chan struct{})}
 	// From the first moment: a reload asked for while halo starts waits for its
 	// turn, and whoever read the log may end without ending halo. (Ignoring
