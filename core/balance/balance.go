@@ -122,7 +122,7 @@ type Balancer struct {
 func New(c Config) *Balancer {
 	return &Balancer{
 		config:   c,
-		mail:     mailbox{wake: make(chan struct{}, 1), slots: map[slotKey]*slot{}},
+		mail:     mailbox{wake: make(chan struct{}, 1), room: mailRoom},
 		interval: defaultInterval,
 		round:    1,
 		services: map[string]*service{},

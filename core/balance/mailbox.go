@@ -11,18 +11,27 @@ import (
 // anybody wait: results that pile up are merged.
 type mailbox struct {
 	wake chan struct{} // holds a token while there is something to take
+	// room is how many results wait as they are. Merging costs a search among
+	// all checks for each, and memory for each check, so it begins only when Run
+	// is behind.
+	room int
 
 	mu     sync.Mutex
 	closed bool
 	wanted *Wanted
-	// slots are the checks that results have come for, and order those of them
-	// that hold something, the longest waiting first.
+	// slots are the checks whose results were merged, and order the same, the
+	// longest waiting first. The results in fresh are newer than all of these.
 	slots map[slotKey]*slot
 	order []*slot
+	fresh []delivery
 	asked []chan Snapshot
 	// dropped counts the results that were lost because a slot was full.
 	dropped uint64
 }
+
+// mailRoom holds the results of ten thousand checks for the time that one
+// comparison with the kernel usually takes, in some 300 kB.
+const mailRoom = 2000
 
 type slotKey struct {
 	service string
@@ -57,33 +66,41 @@ type delivery struct {
 func (m *mailbox) apply(w Wanted) {
 	m.mu.Lock()
 	m.wanted = &w
-	// Slots of checks that are gone would stay for ever.
-	clear(m.slots)
-	for _, s := range m.order {
-		r := &s.letters[0].result
-		m.slots[slotKey{s.service, r.Server, r.Check}] = s
-	}
 	m.mu.Unlock()
 	m.ring()
 }
 
 func (m *mailbox) post(service string, l letter) {
 	l.times = 1
-	key := slotKey{service, l.result.Server, l.result.Check}
 	m.mu.Lock()
-	s := m.slots[key]
-	if s == nil {
-		s = &slot{service: service}
-		m.slots[key] = s
-	}
-	if len(s.letters) == 0 {
-		m.order = append(m.order, s)
-	}
-	if s.add(l) {
-		m.dropped++
+	m.fresh = append(m.fresh, delivery{service, l})
+	if len(m.fresh) > m.room {
+		m.merge()
 	}
 	m.mu.Unlock()
 	m.ring()
+}
+
+// merge puts the results that wait as they are into the slots.
+func (m *mailbox) merge() {
+	if m.slots == nil {
+		m.slots = make(map[slotKey]*slot)
+	}
+	for i := range m.fresh {
+		d := &m.fresh[i]
+		key := slotKey{d.service, d.result.Server, d.result.Check}
+		s := m.slots[key]
+		if s == nil {
+			s = &slot{service: d.service}
+			m.slots[key] = s
+			m.order = append(m.order, s)
+		}
+		if s.add(d.letter) {
+			m.dropped++
+		}
+	}
+	clear(m.fresh)
+	m.fresh = m.fresh[:0]
 }
 
 // add puts a letter behind the others, and reports whether one was lost for it.
@@ -137,18 +154,20 @@ type mail struct {
 	dropped uint64 // since the beginning
 }
 
-// take empties the mailbox. The memory of letters is used again.
+// take empties the mailbox. The memory of letters is used again; that of slots,
+// which may be for every check there is, is not kept.
 func (m *mailbox) take(letters []delivery) mail {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for i, s := range m.order {
+	for _, s := range m.order {
 		for _, l := range s.letters {
 			letters = append(letters, delivery{s.service, l})
 		}
-		s.letters = s.letters[:0]
-		m.order[i] = nil
 	}
-	m.order = m.order[:0]
+	m.slots, m.order = nil, nil
+	letters = append(letters, m.fresh...)
+	clear(m.fresh) // They hold the plugins' words.
+	m.fresh = m.fresh[:0]
 	t := mail{wanted: m.wanted, letters: letters, asked: m.asked, dropped: m.dropped}
 	m.wanted, m.asked = nil, nil
 	return t

@@ -13,10 +13,10 @@ import (
 // dropped; and then what is missing is the oldest.
 func TestMergingLosesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := mailbox{wake: make(chan struct{}, 1), slots: map[slotKey]*slot{}}
+		m := mailbox{wake: make(chan struct{}, 1), room: rapid.IntRange(0, 10).Draw(t, "room")}
 		in, out := map[slotKey][]letter{}, map[slotKey][]letter{}
 		take := func() {
-			before := len(m.order) > 0
+			before := len(m.order)+len(m.fresh) > 0
 			if awake := len(m.wake) > 0; before && !awake {
 				t.Fatal("there is something to take and nobody is told")
 			}
@@ -75,7 +75,7 @@ func TestMergingLosesNothing(t *testing.T) {
 }
 
 func TestMergedResultsKeepTheNewestWords(t *testing.T) {
-	m := mailbox{wake: make(chan struct{}, 1), slots: map[slotKey]*slot{}}
+	m := mailbox{wake: make(chan struct{}, 1)}
 	for _, detail := range []string{"old", "newer", "newest"} {
 		m.post("web", letter{result: pool.CheckResult{Server: addr("30"), Check: "tcp", Outcome: pool.OutcomeFail, Detail: detail}})
 	}
@@ -98,27 +98,42 @@ func TestMergedResultsKeepTheNewestWords(t *testing.T) {
 	}
 }
 
-// A reload forgets the slots of checks that hold nothing, so that names that come
-// and go do not pile up.
-func TestReloadForgetsEmptySlots(t *testing.T) {
-	m := mailbox{wake: make(chan struct{}, 1), slots: map[slotKey]*slot{}}
+// What is taken leaves nothing behind, so that names that come and go do not
+// pile up; a reload does not separate results that wait.
+func TestTakenSlotsAreForgotten(t *testing.T) {
+	m := mailbox{wake: make(chan struct{}, 1)}
 	for _, check := range []string{"a", "b", "c"} {
 		m.post("web", letter{result: pool.CheckResult{Server: addr("30"), Check: check}})
 	}
+	if len(m.slots) != 3 {
+		t.Errorf("%d slots before", len(m.slots))
+	}
 	m.take(nil)
+	if len(m.slots)+len(m.order)+len(m.fresh) != 0 {
+		t.Errorf("%d slots, %d in order, %d fresh", len(m.slots), len(m.order), len(m.fresh))
+	}
 	m.post("web", letter{result: pool.CheckResult{Server: addr("30"), Check: "b"}})
 	m.apply(Wanted{})
-	if len(m.slots) != 1 {
-		t.Errorf("%d slots", len(m.slots))
-	}
 	m.post("web", letter{result: pool.CheckResult{Server: addr("30"), Check: "b"}})
 	if got := m.take(nil).letters; len(got) != 1 || got[0].times != 2 {
 		t.Errorf("got %+v", got)
 	}
 }
 
+// What was merged is older than what was not.
+func TestMergedComeBeforeFresh(t *testing.T) {
+	m := mailbox{wake: make(chan struct{}, 1), room: 2}
+	for _, detail := range []string{"1", "2", "3", "4"} {
+		m.post("web", letter{result: pool.CheckResult{Server: addr("30"), Check: "tcp", Detail: detail}})
+	}
+	got := m.take(nil).letters
+	if len(got) != 2 || got[0].times != 3 || got[0].result.Detail != "3" || got[1].result.Detail != "4" {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestPostAllocatesNothing(t *testing.T) {
-	m := mailbox{wake: make(chan struct{}, 1), slots: map[slotKey]*slot{}}
+	m := mailbox{wake: make(chan struct{}, 1), room: mailRoom}
 	var letters []delivery
 	round := func() {
 		for _, host := range []string{"192.0.2.30:80", "192.0.2.31:80"} {
