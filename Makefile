@@ -73,7 +73,9 @@ fmt: $(TOOLS)/golangci-lint ## format all Go files
 
 .PHONY: bench
 bench: build ## measure against Keepalived, as ratios of one run
-	@HALO_BIN=$(CURDIR)/bin $(GO) test -count=1 -v -timeout 90m ./contrib/bench -measure $(BENCHFLAGS)
+	@.ci/packages bench
+	@$(GO) test -c -o $(TOOLS)/halo-bench ./contrib/bench
+	@cd contrib/bench && HALO_BIN=$(CURDIR)/bin $(CURDIR)/$(TOOLS)/halo-bench -measure $(BENCHFLAGS)
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (default 10s) each

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/halo-ha/halo/core/kernel/kerneltest"
 )
 
 var (
@@ -46,6 +49,9 @@ func prefer() {
 func preferSession(pid int) {
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", pid), []byte(strconv.Itoa(nicest)), 0)
 }
+
+// haveKeepalived reports whether there is somebody to compare with.
+func haveKeepalived() bool { return filepath.IsAbs(kerneltest.ToolPath("keepalived")) }
 
 // say prints a line of the report at once, whatever the verbosity of go test.
 func say(format string, args ...any) { fmt.Fprintf(os.Stdout, format+"\n", args...) }
