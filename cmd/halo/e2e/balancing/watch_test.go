@@ -15,6 +15,12 @@ type watcher struct {
 
 // watchTable looks at the table over and over until stop.
 func (s *site) watchTable(want map[string]int) *watcher {
+	return s.watchTableEvery(2*time.Millisecond, want)
+}
+
+// watchTableEvery is watchTable with a pause between looks, for a watch so long
+// that it would starve what is watched: each look is a process.
+func (s *site) watchTableEvery(pause time.Duration, want map[string]int) *watcher {
 	w := &watcher{site: s, end: make(chan struct{}), ended: make(chan []map[string]int, 1)}
 	go func() {
 		var different []map[string]int
@@ -23,7 +29,7 @@ func (s *site) watchTable(want map[string]int) *watcher {
 			case <-w.end:
 				w.ended <- different
 				return
-			case <-time.After(2 * time.Millisecond):
+			case <-time.After(pause):
 				if got, err := s.readTable(); err != nil || !maps.Equal(got, want) {
 					different = append(different, got)
 				}

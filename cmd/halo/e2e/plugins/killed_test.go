@@ -5,8 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/halo-ha/halo/core/kernel/kerneltest/lab"
 )
@@ -79,6 +82,53 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	if s.host.HasAddress("eth0", vip) {
 		t.Error("the address is still there")
 	}
+}
+
+// pluginCrashes is how often TestPluginCrashes kills its plugin.
+const pluginCrashes = 30
+
+// TestPluginCrashes kills the plugin over and over: no weight moves, nobody
+// takes over, and no descriptor, process or socket is left behind.
+func TestPluginCrashes(t *testing.T) {
+	t.Parallel()
+	m := newMark(t)
+	s := newSite(t, tcp)
+	s.serveWeb()
+	text := instance(150) + web()
+	s.start(web() + m.tables(tcp))
+	before := s.judged()
+	held := len(descriptors(t, s.halo.PID()))
+	last := 0
+	for i := range pluginCrashes {
+		lab.Eventually(t, "the plugin runs again", func() bool {
+			status := s.halo.Status(t)
+			nothingMoved(t, before, status)
+			p := status.Plugins[tcp]
+			return p.State == "running" && p.PID != last
+		})
+		last = s.plugin(tcp).PID
+		signal(t, last, unix.SIGKILL)
+		if i%3 == 2 {
+			// A plugin that is to run differently is started at once. Else it
+			// would be started more and more rarely.
+			lab.Eventually(t, "the crash is noticed", func() bool { return s.plugin(tcp).PID != last })
+			s.halo.MustReload(t, text+strings.Replace(m.tables(tcp), "env = {", fmt.Sprintf("env = { CRASHES = \"%d\",", i), 1))
+		}
+	}
+	lab.Eventually(t, "results come from the last one", func() bool {
+		p := s.plugin(tcp)
+		return p.State == "running" && p.PID != last
+	})
+	sameVerdicts(t, before, s.judged())
+	if p := s.plugin(tcp); p.Restarts < pluginCrashes {
+		t.Errorf("the plugin was started %d times again, want %d at least", p.Restarts, pluginCrashes)
+	}
+	// The status is asked for over a descriptor of its own.
+	lab.Eventually(t, "no more descriptors than before", func() bool { return len(descriptors(t, s.halo.PID())) <= held+1 })
+	if n, sockets := len(m.living(t)), socketDirs(t, s.halo.RuntimeDir()); n != 1 || len(sockets) != 1 {
+		t.Errorf("%d processes and the sockets %q, want one of each", n, sockets)
+	}
+	s.undisturbed()
 }
 
 // TestScriptOutlived is R39: a script that has run into its timeout is gone
