@@ -15,7 +15,7 @@ func (c Check) Equal(other Check) bool {
 		c.Rise == other.Rise && c.Fall == other.Fall &&
 		c.ConnectAddress == other.ConnectAddress && c.ConnectPort == other.ConnectPort && c.Bind == other.Bind &&
 		c.User == other.User &&
-		bytes.Equal(c.Settings, other.Settings) && slices.Equal(c.Sensitive, other.Sensitive)
+		bytes.Equal(c.Settings, other.Settings) && slices.Equal(c.Sensitive, other.Sensitive) && slices.Equal(c.Capabilities, other.Capabilities)
 }
 
 // RedactedSettings returns Settings as they may be shown: the value of every

@@ -133,7 +133,7 @@ func TestEveryFieldIsCompared(t *testing.T) {
 			switch typ.Name() + "." + name {
 			case "Instance.Name", "VirtualServer.Name", "Plugin.Name": // The key of the map.
 			case "Check.Plugin", "Check.Settings": // Compared by name in checks.
-			case "Check.Sensitive": // Follows from Type and Plugin.
+			case "Check.Sensitive", "Check.Capabilities": // Follow from Type, Plugin and Settings.
 			default:
 				t.Errorf("%s.%s is not compared", typ.Name(), name)
 			}

@@ -120,6 +120,7 @@ type Check struct {
 	User           string          `json:"user"`            // user the plugin process runs as; default Global.PluginUser
 	Settings       json.RawMessage `json:"-"`               // the type's own keys as a JSON object with sorted keys, "{}" without any
 	Sensitive      []string        `json:"-"`               // the keys of Settings that are never printed, sorted
+	Capabilities   []string        `json:"-"`               // what the used settings need of the plugin's process ("net_raw"), all granted
 }
 
 // Plugin is [plugin.NAME]. A plugin without a table has the defaults, which

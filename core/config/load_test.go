@@ -109,8 +109,9 @@ func TestEveryKey(t *testing.T) {
 	stub := &Check{
 		Name: "stub", Type: "stub", Plugin: "halo-check-stub", Interval: 10 * time.Second, Timeout: 4 * time.Second,
 		RetryInterval: 2 * time.Second, Rise: 3, Fall: 5, Bind: netip.MustParseAddr("192.0.2.2"), User: "nagios",
-		Settings:  json.RawMessage(`{"codes":[200,204],"headers":{"Host":"www.example.com"},"mark":7,"pause":"20ms","question":"who's there?","share":1,"token":"swordfish"}`),
-		Sensitive: []string{"token"},
+		Settings:     json.RawMessage(`{"codes":[200,204],"headers":{"Host":"www.example.com"},"mark":7,"pause":"20ms","question":"who's there?","share":1,"token":"swordfish"}`),
+		Sensitive:    []string{"token"},
+		Capabilities: []string{"net_raw"},
 	}
 	// Timeout and retry interval are never longer by default than the interval.
 	quick := *tcp

@@ -132,7 +132,22 @@ func (r *reader) settings(t *table, c *Check, g *Generation) {
 			r.settingProblem(t, typ, found)
 		}
 	}
+	c.Capabilities = typ.Capabilities(encoded)
 	r.granted(t, c, typ, g)
+	r.patient(t, c, g)
+}
+
+// patient refuses a grace so short that a mere restart of the plugin would
+// fail the check: until the next result is in, nobody knows better.
+func (r *reader) patient(t *table, c *Check, g *Generation) {
+	p, wait := g.Plugin(c.Plugin), c.Interval+c.Timeout
+	if p.OnPluginLoss != "fail" || p.PluginGrace > wait {
+		return
+	}
+	t.wrong("type",
+		"a restart of "+c.Plugin+" would fail this check: its plugin_grace is "+quoted(spell(p.PluginGrace))+
+			" and the next result may take "+quoted(spell(wait)),
+		"a longer plugin_grace in ["+join("plugin", c.Plugin)+"], or on_plugin_loss = \"hold\" there", "")
 }
 
 // settingProblem gives a problem of the schema its place in the file.

@@ -13,13 +13,13 @@ import (
 // probes lists what a generation checks, and the processes that do it.
 func probes(g *config.Generation) ([]checks.Probe, []pluginhost.Spec) {
 	var list []checks.Probe
-	identities := make(map[pluginhost.Identity]struct{})
+	byProcess := make(map[pluginhost.Identity][]*config.Check)
 	for _, name := range slices.Sorted(maps.Keys(g.VirtualServers)) {
 		service := g.VirtualServers[name]
 		for _, server := range service.Servers {
 			for _, c := range server.Checks {
 				id := pluginhost.Identity{Plugin: c.Plugin, User: c.User}
-				identities[id] = struct{}{}
+				byProcess[id] = append(byProcess[id], c)
 				list = append(list, checks.Probe{
 					Service: name, Server: server.Address, Check: c.Name, Definition: definition(server.Address, c),
 					Process: checks.Process(id), Wire: wireProbe(service, server, c),
@@ -27,9 +27,9 @@ func probes(g *config.Generation) ([]checks.Probe, []pluginhost.Spec) {
 			}
 		}
 	}
-	specs := make([]pluginhost.Spec, 0, len(identities))
-	for id := range identities {
-		specs = append(specs, spec(g, id))
+	specs := make([]pluginhost.Spec, 0, len(byProcess))
+	for id, made := range byProcess {
+		specs = append(specs, spec(g, id, made))
 	}
 	return list, specs
 }

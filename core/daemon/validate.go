@@ -91,7 +91,7 @@ func validate(ctx context.Context, g *config.Generation, v validator, silence co
 	var asking sync.WaitGroup
 	for id, q := range questions {
 		asking.Go(func() {
-			found := ask(ctx, g, v, spec(g, id), silence, q.probes, q.checks)
+			found := ask(ctx, g, v, spec(g, id, q.checks), silence, q.probes, q.checks)
 			guard.Lock()
 			defer guard.Unlock()
 			problems = append(problems, found...)
@@ -138,9 +138,15 @@ func target(service *config.VirtualServer, server *config.RealServer, c *config.
 	return t
 }
 
-// spec is how the process of an identity is to run. Capabilities are those
-// that the configuration grants and one of the process's checks needs.
-func spec(g *config.Generation, id pluginhost.Identity) pluginhost.Spec {
+// spec is how the process that makes checks is to run. It gets the capabilities
+// that the settings of these checks need; config has seen to it that all of
+// them are granted.
+func spec(g *config.Generation, id pluginhost.Identity, checks []*config.Check) pluginhost.Spec {
 	p := g.Plugin(id.Plugin)
-	return pluginhost.Spec{Identity: id, SHA256: p.SHA256, Capabilities: slices.Clone(p.Capabilities), Env: p.Env}
+	var capabilities []string
+	for _, c := range checks {
+		capabilities = append(capabilities, c.Capabilities...)
+	}
+	slices.Sort(capabilities)
+	return pluginhost.Spec{Identity: id, SHA256: p.SHA256, Capabilities: slices.Compact(capabilities), Env: p.Env}
 }

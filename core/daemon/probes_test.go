@@ -1,0 +1,38 @@
+package daemon
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/halo-ha/halo/core/config"
+	"github.com/halo-ha/halo/core/pluginhost"
+)
+
+// TestProbesByProcess holds that a plugin runs once for each user its checks
+// name, with the capabilities that its own checks need and no others.
+func TestProbesByProcess(t *testing.T) {
+	plain := &config.Check{Name: "tcp", Type: "tcp", Plugin: "halo-check-tcp", User: "halo"}
+	marked := &config.Check{Name: "tcp#2", Type: "tcp", Plugin: "halo-check-tcp", User: "halo", Capabilities: []string{"net_raw"}}
+	other := &config.Check{Name: "misc", Type: "misc", Plugin: "halo-check-misc", User: "nagios"}
+	g := &config.Generation{
+		Plugins: map[string]*config.Plugin{"halo-check-tcp": {Name: "halo-check-tcp", Capabilities: []string{"net_admin", "net_raw"}}},
+		VirtualServers: map[string]*config.VirtualServer{"web": {Name: "web", Servers: []*config.RealServer{
+			{Address: netip.MustParseAddrPort("192.0.2.30:80"), Checks: []*config.Check{plain, other}},
+			{Address: netip.MustParseAddrPort("192.0.2.31:80"), Checks: []*config.Check{plain, marked}},
+			{Address: netip.MustParseAddrPort("192.0.2.32:80")},
+		}}},
+	}
+	list, specs := probes(g)
+	if len(list) != 4 {
+		t.Errorf("%d probes, want one for each check of each server", len(list))
+	}
+	slices.SortFunc(specs, func(a, b pluginhost.Spec) int { return strings.Compare(a.Plugin, b.Plugin) })
+	if len(specs) != 2 || specs[0].User != "nagios" || specs[1].User != "halo" {
+		t.Fatalf("processes %+v", specs)
+	}
+	if len(specs[0].Capabilities) != 0 || !slices.Equal(specs[1].Capabilities, []string{"net_raw"}) {
+		t.Errorf("capabilities %q and %q, want none and the one that is used", specs[0].Capabilities, specs[1].Capabilities)
+	}
+}
