@@ -108,10 +108,16 @@ func (c *capture) drain() {
 	}
 }
 
+// disturbed is how many adverts of the successor, and none of the predecessor,
+// mean that it was active before anything was done to the predecessor.
+const disturbed = 10
+
 // takeover reads adverts until one comes from successor and returns the last
-// one of predecessor before it, and it.
-func (c *capture) takeover(t *testing.T, predecessor, successor netip.Addr) (last, first advert) {
+// one of predecessor before it, and it. It returns false when the successor had
+// taken over before: at 10 ms a machine that stands still for 40 ms is enough.
+func (c *capture) takeover(t *testing.T, predecessor, successor netip.Addr) (last, first advert, ok bool) {
 	t.Helper()
+	before := 0
 	timeout := time.After(time.Minute)
 	for {
 		select {
@@ -120,10 +126,12 @@ func (c *capture) takeover(t *testing.T, predecessor, successor netip.Addr) (las
 			case predecessor:
 				last = a
 			case successor:
-				if last.at.IsZero() {
-					continue // from before the event
+				if !last.at.IsZero() {
+					return last, a, true
 				}
-				return last, a
+				if before++; before == disturbed {
+					return last, a, false
+				}
 			}
 		case <-timeout:
 			t.Fatal("no takeover within a minute")
