@@ -18,6 +18,12 @@ import (
 	"github.com/halo-ha/halo/core/kernel/kerneltest"
 )
 
+// The tests of this file run before all others that touch the kernel, by the
+// name of the file. They unload modules, which a service of any namespace
+// holds, and the kernel takes the namespaces of ended tests apart when it
+// pleases: one that waits for a device to be let go of holds up all that
+// follow, for minutes on a starved machine.
+
 // TestKernelModuleReload takes the module away under an open Handle and brings it
 // back: errors say what to do, and no restart is needed.
 func TestKernelModuleReload(t *testing.T) {
