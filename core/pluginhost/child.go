@@ -134,7 +134,7 @@ func (s *spawner) start(c command) (*child, error) {
 		pid: cmd.Process.Pid, process: cmd.Process, pidfd: os.NewFile(uintptr(pidfd), "pidfd"),
 		stdout: outRead, stderr: errRead, lifeline: lifeline, dead: make(chan struct{}),
 	}
-	k.weigh()
+	k.offer()
 	go k.reap()
 	return k, nil
 }
@@ -159,14 +159,14 @@ func explainExec(err error) error {
 	return err
 }
 
-// weigh makes the child the better victim for the out-of-memory killer and,
-// where sessions are scheduled as groups, the less important group. Both are
-// best effort: containers may forbid them, and without CAP_DAC_OVERRIDE they
-// are another user's files. A plugin made with the SDK sees to the first itself.
-func (k *child) weigh() {
-	dir := "/proc/" + strconv.Itoa(k.pid)
-	_ = os.WriteFile(dir+"/oom_score_adj", []byte(strconv.Itoa(oomScoreAdjust)), 0)
-	_ = os.WriteFile(dir+"/autogroup", []byte(strconv.Itoa(niceness)), 0)
+// offer makes the child the better victim for the out-of-memory killer. It is
+// best effort: containers may forbid it, and without CAP_DAC_OVERRIDE it is
+// another user's file. A plugin made with the SDK sees to it itself.
+//
+// Its scheduling is ordinary: a plugin that is starved on a busy machine would
+// take its own lateness for that of the servers.
+func (k *child) offer() {
+	_ = os.WriteFile("/proc/"+strconv.Itoa(k.pid)+"/oom_score_adj", []byte(strconv.Itoa(oomScoreAdjust)), 0)
 }
 
 // reap waits for the end of the process, takes its relatives with it and

@@ -10,10 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// niceness is added to the daemon's own for every plugin: ten thousand checks
-// a second take half a core, and the advertisement timer must win.
-const niceness = 5
-
 // spawner is the one thread that forks. The kernel sends the parent-death
 // signal when the *thread* that forked ends, and the runtime ends threads as
 // it sees fit, so a child started from any goroutine could be killed at any
@@ -117,11 +113,6 @@ func prepareThread() error {
 	data[0].Inheritable, data[1].Inheritable = 0, 0
 	if err := unix.Capset(&header, &data[0]); err != nil {
 		return fmt.Errorf("clear inheritable capabilities of the spawning thread: %w", err)
-	}
-	// The system call answers 20 - nice. A thread that is already at the
-	// lowest priority stays there.
-	if raw, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil {
-		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, min(20-raw+niceness, 19))
 	}
 	return nil
 }
