@@ -247,7 +247,11 @@ func TestAddressDeletedByHandIsRestored(t *testing.T) {
 	m := start(t, n)
 	m.set("192.0.2.10/24", "192.0.2.11/32")
 	m.Acquire("VI_1")
-	m.eventually("the addresses are there", func() bool { return len(n.Addresses("eth0")) == 3 })
+	// Until it has looked after adding, what goes is part of the adding.
+	m.eventually("the addresses are there, and known to be", func() bool {
+		held := m.Snapshot()["VI_1"].Addresses
+		return len(held) == 2 && held[0].Present && held[1].Present
+	})
 	for range 3 {
 		n.DelAddress("eth0", "192.0.2.10/24")
 		m.event("drift VI_1 removed <nil>")

@@ -43,6 +43,7 @@ type Server struct {
 
 	mu      sync.Mutex
 	current *schedule.Scheduler // of the session that is open, or nil
+	last    *schedule.Scheduler // of the last session that was opened: its runs may outlive it
 	ended   chan struct{}       // closed when that session has ended
 	drained bool
 }
@@ -76,17 +77,18 @@ func Limits() []grpc.ServerOption {
 	}
 }
 
-// Stop ends the session that is open, cancels its runs, and waits for them
-// until ctx ends, so that children they started are taken along.
+// Stop ends the session, cancels its runs, and waits for them
+// until ctx ends, so that children they started are taken along: also when the
+// session has ended before, as it does at once when its host is killed.
 func (s *Server) Stop(ctx context.Context) error {
-	s.mu.Lock()
-	current := s.current // Read first: the end of the session forgets it.
-	s.mu.Unlock()
 	s.stop()
-	if current == nil {
+	s.mu.Lock()
+	last := s.last
+	s.mu.Unlock()
+	if last == nil {
 		return nil
 	}
-	return current.Idle(ctx)
+	return last.Idle(ctx)
 }
 
 // Drained reports whether the host has asked to drain: from then on the

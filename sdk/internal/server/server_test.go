@@ -109,6 +109,32 @@ func TestStopWaitsForWhatRuns(t *testing.T) {
 	})
 }
 
+// The host was killed: its session ends before anybody has asked the plugin to.
+func TestStopWaitsForTheRunsOfASessionThatEnded(t *testing.T) {
+	h := holder{ends: nil}
+	serve(t, &h, func(t *testing.T, s *server.Server, conn *grpc.ClientConn) {
+		h.ends = make(chan struct{})
+		open, err := host.OverConn(conn).Session(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(open.Begin(1), open.Upsert(list(1)), open.Commit(1)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Second)
+		open.Close()
+		time.Sleep(100 * time.Millisecond)
+		if err := s.Stop(t.Context()); err != nil {
+			t.Errorf("Stop = %v", err)
+		}
+		select {
+		case <-h.ends:
+		default:
+			t.Error("Stop did not wait for the run to put things away")
+		}
+	})
+}
+
 func TestStopGivesUp(t *testing.T) {
 	h := holder{ends: nil}
 	serve(t, &h, func(t *testing.T, s *server.Server, conn *grpc.ClientConn) {

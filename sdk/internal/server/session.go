@@ -76,7 +76,7 @@ func (s *Server) enter(ctx context.Context, scheduler *schedule.Scheduler) (leav
 		s.mu.Lock()
 		if s.current == nil {
 			ended := make(chan struct{})
-			s.current, s.ended = scheduler, ended
+			s.current, s.last, s.ended = scheduler, scheduler, ended
 			s.mu.Unlock()
 			return func() {
 				s.mu.Lock()
