@@ -43,9 +43,9 @@ func prefer() {
 }
 
 // preferSession does the same for a process that has made a session of its own,
-// as halo's plugins do: the kernel schedules it as another group, and with less
-// weight, because the core says so. Without this, on a machine with other work,
-// it would be compared at a tenth of Keepalived's share of the processor.
+// as halo's plugins do: the kernel schedules it as another group. Without this,
+// on a machine with other work, it would be compared at a lesser share of the
+// processor than Keepalived's.
 func preferSession(pid int) {
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", pid), []byte(strconv.Itoa(nicest)), 0)
 }
