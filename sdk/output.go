@@ -25,6 +25,7 @@ import (
 // words of a crash go there.
 type output struct {
 	stdout, stderr *os.File // the ends to write to
+	handshake      *os.File // the true standard output
 	settled        sync.Once
 }
 
@@ -47,14 +48,16 @@ func takeOutput(log *slog.Logger) (*output, error) {
 		return nil, os.NewSyscallError("dup3", err)
 	}
 	os.Stdout = os.NewFile(uintptr(private), "handshake") //nolint:gosec // As above.
-	return &output{stdout: stdout, stderr: stderr}, nil
+	return &output{stdout: stdout, stderr: stderr, handshake: os.Stdout}, nil
 }
 
 // settle puts our pipes behind os.Stdout and os.Stderr. It runs before the
-// first call is handled, and so before any Checker does.
+// first call is handled, and so before any Checker does. The host that calls
+// has read the handshake, so nobody has a use for the true standard output.
 func (o *output) settle() {
 	o.settled.Do(func() {
 		os.Stdout, os.Stderr = o.stdout, o.stderr
+		_ = o.handshake.Close()
 	})
 }
 

@@ -238,9 +238,11 @@ func TestProcessTellsTheListenerInOrder(t *testing.T) {
 		runs[0].messages <- &host.Committed{}
 		runs[0].messages <- &host.Heartbeat{}
 		runs[0].messages <- results(1)
+		synctest.Wait() // What waits when a process dies may be lost with it.
 		runs[0].die()
 		time.Sleep(time.Second)
 		runs[1].messages <- &host.Committed{}
+		synctest.Wait()
 		b.stop(time.Now().Add(time.Second))
 		<-b.gone
 		want := "opened 1\ncommitted of 1\nresults of 1\nlost 1: the process ended\n" +

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,15 +33,49 @@ func StayToCleanUp() error {
 	})
 }
 
-// mostThreads is how many threads are tried; a process that has just started
-// has not nearly as many.
-const mostThreads = 100
+const (
+	// mostThreads is how many threads are tried at once; a process that has
+	// just started has not nearly as many.
+	mostThreads = 100
+	// mostTries is how often that is done, a millisecond apart.
+	mostTries = 500
+)
 
-// onFirstThread runs f on the process's first thread: goroutines each take a
-// thread and hold it until it was the first one's turn. Main's goroutine usually
-// begins on it, but not surely.
+// onFirstThread runs f on the process's first thread. Main's goroutine usually
+// begins on it, but not surely. Otherwise goroutines each take a thread and
+// hold it until it was the first one's turn; while that one waits in the
+// poller nobody can take it, but the timer of the pause that follows calls it
+// back, so that sooner or later it is found.
 func onFirstThread(f func() error) error {
-	result, release := make(chan error, 1), make(chan struct{})
+	for range mostTries {
+		if found, err := onThisThread(f); found {
+			return err
+		}
+		if found, err := onSomeThread(f); found {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return errors.New("find the first thread: it is never free")
+}
+
+// onThisThread runs f if this happens to be the first thread.
+func onThisThread(f func() error) (found bool, err error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if unix.Gettid() != unix.Getpid() {
+		return false, nil
+	}
+	return true, f()
+}
+
+// onSomeThread runs f if the first thread is among those that are free.
+func onSomeThread(f func() error) (found bool, err error) {
+	type outcome struct {
+		found bool
+		err   error
+	}
+	result, release := make(chan outcome, 1), make(chan struct{})
 	defer close(release)
 	var try func(left int)
 	try = func(left int) {
@@ -48,14 +83,15 @@ func onFirstThread(f func() error) error {
 		defer runtime.UnlockOSThread()
 		switch {
 		case unix.Gettid() == unix.Getpid():
-			result <- f()
+			result <- outcome{true, f()}
 		case left == 0:
-			result <- errors.New("find the first thread: it is never free")
+			result <- outcome{}
 		default:
 			go try(left - 1)
 			<-release
 		}
 	}
 	go try(mostThreads)
-	return <-result
+	o := <-result
+	return o.found, o.err
 }
