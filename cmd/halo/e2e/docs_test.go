@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/halo-ha/halo/core/kernel/kerneltest"
@@ -68,29 +69,38 @@ func pluginDirs(t *testing.T) string {
 	return fmt.Sprintf("plugin_dirs = [%q, %q]", filepath.Join(lab.Bin(t), "plugins"), buildExample(t))
 }
 
-// buildExample builds the example plugin from its own module, as somebody who
-// has never seen this repository would, and returns its directory.
+// buildExample returns the directory of the example plugin.
 func buildExample(t *testing.T) string {
 	t.Helper()
-	dir, err := filepath.Abs(root + "/.cache/example-plugin")
+	dir, err := example()
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	fresh := filepath.Join(dir, fmt.Sprintf("fresh.%d", os.Getpid()))
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "go", "build", "-o", fresh, ".")
-	cmd.Dir = root + "/contrib/example-plugin"
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build the example plugin: %v\n%s", err, out)
-	}
-	if err := os.Rename(fresh, filepath.Join(dir, "halo-check-redis")); err != nil {
-		t.Fatal(err)
+		t.Fatalf("build the example plugin: %v", err)
 	}
 	return dir
 }
+
+// example builds the example plugin from its own module, as somebody who has
+// never seen this repository would. The tests that want it run at once, and
+// one build serves them all.
+var example = sync.OnceValues(func() (string, error) {
+	dir, err := filepath.Abs(root + "/.cache/example-plugin")
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	// Beside the old one and renamed over it: another test process may be
+	// running that.
+	fresh := filepath.Join(dir, fmt.Sprintf("fresh.%d", os.Getpid()))
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", fresh, ".")
+	cmd.Dir = root + "/contrib/example-plugin"
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return dir, os.Rename(fresh, filepath.Join(dir, "halo-check-redis"))
+})
 
 // TestThirdPartyPlugin runs a checker that is a module of its own, and imports
 // the SDK alone, in the real daemon against a real Redis.
