@@ -109,10 +109,17 @@ func TestReloadsInARow(t *testing.T) {
 		s.start(wanted("web", virtual("10", "30", "31")))
 		s.up("web", "30", "31")
 		s.kernel.Log()
+		// While the kernel hangs over one change, the next ones wait together.
+		release := make(chan struct{})
+		s.kernel.Veto(func(*ipvs.Op) error { <-release; return nil })
+		s.apply(wanted("web", virtual("10", "30", "31"), "short", virtual("13")))
 		s.b.Apply(wanted("other", virtual("12")))
 		s.b.Apply(Wanted{})
 		s.apply(wanted("www", virtual("10", "30", "31")))
-		s.did()
+		close(release)
+		s.kernel.Veto(nil)
+		synctest.Wait()
+		s.did("-A -t 192.0.2.13:80 -s wrr", "-D -t 192.0.2.13:80")
 		s.table(web, web30, web31)
 		// Under the new name nothing has been proven, but the kernel served it.
 		if v := s.snapshot().Services["www"]; v.Servers[0].State != pool.Unknown || !v.Servers[0].InService || v.Servers[0].Reason != pool.ReasonAdopted {
