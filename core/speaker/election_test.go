@@ -240,3 +240,36 @@ func TestSourceAddress(t *testing.T) {
 		})
 	}
 }
+
+// A packet counts from when the kernel took it in, not from when it was read;
+// but never from before what has been handled already.
+func TestPacketCountsFromItsArrival(t *testing.T) {
+	for name, tc := range map[string]struct {
+		arrived time.Duration // since the start; the packet is read after 2 s
+		active  string
+	}{
+		"not known":             {0, "5.609375s"},
+		"a moment ago":          {1997 * time.Millisecond, "5.606375s"},
+		"before the last event": {999 * time.Millisecond, "5.609375s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHost(t, &network{}, "192.0.2.1")
+				defer h.run()()
+				h.set("VI_1", config(100))
+				h.up()
+				time.Sleep(time.Second)
+				b, meta := payload(t, config(200))
+				h.conn().arrive(b, meta)
+				time.Sleep(time.Second)
+				if tc.arrived != 0 {
+					meta.Arrived = h.start.Add(tc.arrived)
+				}
+				h.conn().arrive(b, meta)
+				time.Sleep(10 * time.Second)
+				h.want(h.told("state"), "state VI_1 initialize>backup startup at 0s",
+					"state VI_1 backup>active active_down at "+tc.active)
+			})
+		})
+	}
+}

@@ -43,6 +43,8 @@ type loop struct {
 	// byVRID finds the router of a packet.
 	byVRID    [256]*router
 	deadlines deadlines
+	// handled is when the last event was handled.
+	handled time.Time
 	// stale says that routers may have to be told another source address.
 	stale bool
 
@@ -175,10 +177,20 @@ func (l *loop) drain() {
 		if payload == nil {
 			return
 		}
-		l.packet(time.Now(), payload, meta)
+		l.packet(l.heard(meta), payload, meta)
 	}
 	// There may be more, which the socket will not tell again.
 	poke(l.speaker.ready)
+}
+
+// heard is the time from which a packet counts: when the kernel took it in, so
+// that a deadline does not move by the time this goroutine took to wake up. It is
+// never before what has been handled already: to a router time does not go back.
+func (l *loop) heard(meta wire.Meta) time.Time {
+	if meta.Arrived.After(l.handled) {
+		return meta.Arrived
+	}
+	return time.Now()
 }
 
 // packet hands one packet to the router it is for.
@@ -238,6 +250,7 @@ func (l *loop) arm() {
 
 // handle gives a router one event and does what it says.
 func (l *loop) handle(now time.Time, r *router, event vrrp.Event) {
+	l.handled = now
 	l.actions = r.machine.Handle(now, event, l.actions[:0])
 	for _, action := range l.actions {
 		l.act(now, r, action)

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
@@ -52,10 +53,11 @@ type VRRP struct {
 }
 
 type receiving struct {
-	call func(fd uintptr)
-	buf  []byte
-	n    int
-	err  error
+	call  func(fd uintptr)
+	buf   []byte
+	n     int
+	stamp stamp
+	err   error
 }
 
 type sending struct {
@@ -115,6 +117,8 @@ func (v *VRRP) bind(fd int) error {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0); err != nil {
 		return os.NewSyscallError("set IP_MULTICAST_ALL", err)
 	}
+	// The first question for a time stamp makes the kernel take them from now on.
+	new(stamp).read(uintptr(fd)) //nolint:gosec // A descriptor is not negative.
 	// Both are good to have and need CAP_NET_ADMIN; the plain form of the
 	// first is cut to what the machine allows.
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
@@ -189,7 +193,7 @@ func (v *VRRP) Receive(buf []byte) ([]byte, wire.Meta, error) {
 		// The kernel delivers no such packet; to the caller it is an empty one.
 		payload = buf[:0]
 	}
-	meta.Interface = v.index
+	meta.Interface, meta.Arrived = v.index, arrival(time.Now(), r.stamp)
 	return payload, meta, nil
 }
 
@@ -199,8 +203,11 @@ func (v *VRRP) receive(fd uintptr) {
 		// A raw socket delivers the IP header, which has all there is to know;
 		// what does not fit is cut off, and told by the header's length.
 		if r.n, r.err = unix.Read(int(fd), r.buf); !errors.Is(r.err, unix.EINTR) {
-			return
+			break
 		}
+	}
+	if r.err == nil {
+		r.stamp.read(fd)
 	}
 }
 

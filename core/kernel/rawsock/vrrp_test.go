@@ -83,6 +83,7 @@ func TestVRRPSendReceive(t *testing.T) {
 		}
 		payload, meta := next(t, y, ready)
 		want := wire.Meta{Source: addr("192.0.2.1"), Destination: wire.GroupIPv4(), TTL: 255, Interface: b.Index("eth0")}
+		meta.Arrived = time.Time{} // TestVRRPArrival
 		if string(payload) != message || meta != want {
 			t.Errorf("packet %d: %q, %+v, want %q, %+v", i, payload, meta, message, want)
 		}
@@ -91,6 +92,35 @@ func TestVRRPSendReceive(t *testing.T) {
 	if payload, _, err := x.Receive(make([]byte, 100)); payload != nil || err != nil {
 		t.Errorf("the sender received %q, %v", payload, err)
 	}
+}
+
+// A packet carries the time at which the kernel took it in, however much later
+// it is read.
+func TestVRRPArrival(t *testing.T) {
+	a, b := twoHosts(t)
+	x, _ := open(t, a, "eth0")
+	y, ready := open(t, b, "eth0")
+	// A packet that this machine lets wait for long counts from its reading, so
+	// a busy one needs more than one attempt.
+	for range 1000 {
+		before := time.Now()
+		if err := x.Send([]byte("x"), addr("192.0.2.1"), wire.GroupIPv4()); err != nil {
+			t.Fatal(err)
+		}
+		<-ready
+		after := time.Now()
+		_, meta := next(t, y, ready)
+		if meta.Arrived.Before(before) {
+			t.Fatalf("a packet came in %v before it was sent", before.Sub(meta.Arrived))
+		}
+		if !meta.Arrived.After(after) {
+			return
+		}
+		for payload := []byte{}; payload != nil; {
+			payload, _, _ = y.Receive(make([]byte, 100)) //nolint:errcheck // Until there is none.
+		}
+	}
+	t.Error("no packet counts from when it came in")
 }
 
 // The frame on the wire, byte by byte.

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"net/netip"
+	"time"
 )
 
 // Meta is what the IP layer knows about a received advertisement.
@@ -14,13 +15,15 @@ type Meta struct {
 	Interface int
 	// Truncated says that bytes which belong to the packet are missing.
 	Truncated bool
+	// Arrived is when the kernel took it in, zero where nobody knows.
+	Arrived time.Time
 }
 
 const ipv4HeaderLength = 20
 
 // SplitIPv4 takes apart a packet as an IPv4 raw socket delivers it. The payload
-// shares the packet's memory and is never nil when ok. Interface is left for
-// the caller, who knows it.
+// shares the packet's memory and is never nil when ok. Interface and Arrived are
+// left for the caller, who knows them.
 func SplitIPv4(packet []byte) (payload []byte, m Meta, ok bool) {
 	if len(packet) < ipv4HeaderLength || packet[0]>>4 != 4 {
 		return nil, Meta{}, false
