@@ -199,5 +199,6 @@ func (r *Runner) prepare() {
 		r.err = fmt.Errorf("keep descriptors from scripts: %w", err)
 		return
 	}
+	hear()
 	r.null, r.spawner = null, newSpawner()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -109,6 +110,14 @@ echo "env ${LD_PRELOAD_TEST-none} ${KEPT-none}"`)
 	found := strings.Replace(string(ended.Output), "SigIgn:0000000080000000", "SigIgn:0000000000000000", 1)
 	if found != want {
 		t.Errorf("the script found\n%s\nwant\n%s", ended.Output, want)
+	}
+}
+
+// TestSurroundingsUnderNohup is the same below somebody who ignores signals.
+func TestSurroundingsUnderNohup(t *testing.T) {
+	said, err := exec.CommandContext(t.Context(), "/bin/sh", "-c", `trap "" HUP INT; exec "$0" -test.run='^TestSurroundings$' -test.v`, os.Args[0]).CombinedOutput()
+	if err != nil || !strings.Contains(string(said), "--- PASS: TestSurroundings") {
+		t.Errorf("%v\n%s", err, said)
 	}
 }
 

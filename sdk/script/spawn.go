@@ -3,6 +3,7 @@ package script
 import (
 	"errors"
 	"os"
+	"os/signal"
 	"runtime"
 	"strconv"
 	"sync"
@@ -119,6 +120,18 @@ func (r *Runner) start(c Command) (*child, error) {
 	}
 	go out.read()
 	return child, nil
+}
+
+// hear makes scripts find nothing ignored. What halo's own starter ignores, as
+// nohup and a shell's background do, would be ignored in all that runs below;
+// what a process catches, execution resets. Nobody listens: to this process the
+// signals are still nothing.
+func hear() {
+	for _, s := range []os.Signal{unix.SIGHUP, unix.SIGINT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 }
 
 // closeOnExec keeps what this process has inherited from its scripts. What Go
