@@ -65,7 +65,7 @@ func (b *Balancer) takeMail() {
 			continue
 		}
 		for range d.times {
-			if s.pool.Absorb(now, &d.result) && !s.unsettled {
+			if s.pool.Absorb(&d.result) && !s.unsettled {
 				s.unsettled = true
 				b.unsettled = append(b.unsettled, s)
 			}

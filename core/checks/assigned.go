@@ -26,6 +26,10 @@ type assigned struct {
 	last   host.ProbeResult
 	at     time.Time // when last was found; zero before the first
 	counts Counts
+
+	// told is how many equal passes in a row the pool was told of, or would have
+	// been. Zero makes the pool be told anew.
+	told int
 }
 
 // update takes over a new wording of the same question. It reports whether the
@@ -33,6 +37,7 @@ type assigned struct {
 func (p *assigned) update(w Probe, generation uint64) bool {
 	changed := p.Wire.Schedule != w.Wire.Schedule || p.Wire.Target != w.Wire.Target
 	p.Probe = w
+	p.told = 0 // The pool may have another check under this name.
 	if changed {
 		p.generation = generation
 	}
@@ -44,6 +49,29 @@ func (p *assigned) wire() host.Probe {
 	w := p.Wire
 	w.ID, w.LastOutcome = p.id, p.belief
 	return w
+}
+
+// reminder is how many steady passes one is told of: nothing should hang on it,
+// as a comparison with the kernel is made although nothing should have changed.
+const reminder = 64
+
+// news reports whether the pool has to be told of a result. A pass like the one
+// before changes nothing any more once rise of them have been told, and ten
+// thousand healthy servers send little else.
+func (p *assigned) news(r *host.ProbeResult) bool {
+	if r.Outcome != check.Pass || !p.alike(r) {
+		p.told = 0
+	}
+	p.told++
+	return r.Outcome != check.Pass || p.told <= max(p.Wire.Schedule.Rise, 1) || p.told%reminder == 0
+}
+
+// alike reports whether a pool makes no difference between r and the result before.
+func (p *assigned) alike(r *host.ProbeResult) bool {
+	if p.last.Weight == nil || r.Weight == nil {
+		return p.last.Outcome == r.Outcome && p.last.Weight == r.Weight
+	}
+	return p.last.Outcome == r.Outcome && *p.last.Weight == *r.Weight
 }
 
 // take adds a result, which arrived at now, to the history.
@@ -72,7 +100,7 @@ func (p *assigned) take(now time.Time, r *host.ProbeResult) {
 func (p *assigned) event(r *host.ProbeResult) pool.CheckResult {
 	e := pool.CheckResult{
 		Server: p.Server, Check: p.Check, Definition: p.Definition, Outcome: outcome(r.Outcome),
-		Reason: r.Reason.String(), Detail: r.Detail, Took: r.Took, Metrics: r.Metrics,
+		Reason: r.Reason.String(), Detail: r.Detail,
 	}
 	if r.Weight != nil {
 		e.Weighted, e.Weight = true, *r.Weight

@@ -181,11 +181,13 @@ func (c *Checks) Lost(id Process, incarnation uint64) {
 
 func (c *Checks) lose(probes []*assigned) {
 	for _, p := range probes {
+		p.told = 0
 		c.sink.PostLoss(p.Service, pool.PluginLost{Server: p.Server, Check: p.Check})
 	}
 }
 
-// Received takes what a process said. Commits and heartbeats are the host's
+// Received takes what a process said, and passes on what can change anything:
+// the rest only Snapshot knows. Commits and heartbeats are the host's
 // business.
 func (c *Checks) Received(id Process, incarnation uint64, m host.Message) {
 	results, ok := m.(*host.Results)
@@ -209,8 +211,10 @@ func (c *Checks) Received(id Process, incarnation uint64, m host.Message) {
 		case results.Generation < p.generation:
 			c.dropped.Stale++
 		default:
+			if p.news(r) {
+				c.sink.Post(p.Service, p.event(r))
+			}
 			p.take(now, r)
-			c.sink.Post(p.Service, p.event(r))
 		}
 	}
 }

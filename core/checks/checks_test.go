@@ -2,6 +2,7 @@ package checks
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -61,7 +62,7 @@ func TestApplyTellsTheDifference(t *testing.T) {
 		b.Apply([]Probe{renamed, want(tcp, 2, "b"), want(tcp, 4, "a")})
 		equal(t, "one has another name", s.told())
 		b.Received(tcp, 1, results(4, result(1, check.Pass)))
-		equal(t, "its results have that name", b.sink.take(), `web 192.0.2.2:80 renamed a: pass none "" took 0s`)
+		equal(t, "its results have that name", b.sink.take(), `web 192.0.2.2:80 renamed a: pass none ""`)
 
 		b.Apply(nil)
 		equal(t, "nothing is left", s.told(), "remove [1 4 5]", "commit 6")
@@ -101,7 +102,7 @@ func TestSameQuestionTwiceIsTwoProbes(t *testing.T) {
 		b.sink.take()
 		b.Received(tcp, 1, results(1, result(1, check.Pass), result(2, check.Fail)))
 		equal(t, "results", b.sink.take(),
-			`web 192.0.2.2:80 one a: pass none "" took 0s`, `web 192.0.2.2:80 two a: fail none "" took 0s`)
+			`web 192.0.2.2:80 one a: pass none ""`, `web 192.0.2.2:80 two a: fail none ""`)
 		b.Apply([]Probe{one})
 		equal(t, "one is gone", s.told(), "remove [2]", "commit 2")
 	})
@@ -139,7 +140,7 @@ func TestResultsBecomeEvents(t *testing.T) {
 		b.sink.take()
 		weight := 7
 		b.Received(tcp, 1, results(1, host.ProbeResult{ID: 1, Result: check.Result{
-			Outcome: check.Fail, Reason: check.ReasonRefused, Detail: "connect: refused", Took: 3 * time.Millisecond,
+			Outcome: check.Fail, Reason: check.ReasonRefused, Detail: "connect: refused",
 		}}, host.ProbeResult{ID: 1, Result: check.Result{
 			Outcome: check.Pass, Weight: &weight, Metrics: map[string]float64{"load": 0.5},
 		}}, host.ProbeResult{ID: 1, Result: check.Result{
@@ -148,11 +149,65 @@ func TestResultsBecomeEvents(t *testing.T) {
 		b.Received(tcp, 1, &host.Committed{Generation: 1})
 		b.Received(tcp, 1, &host.Heartbeat{})
 		equal(t, "events", b.sink.take(),
-			`web 192.0.2.2:80 c a: fail refused "connect: refused" took 3ms`,
-			`web 192.0.2.2:80 c a: pass none "" took 0s weight 7 map[load:0.5]`,
-			`web 192.0.2.2:80 c a: unknown local_error "no descriptor" took 0s`,
-			`web 192.0.2.2:80 c a: unknown none "" took 0s`)
+			`web 192.0.2.2:80 c a: fail refused "connect: refused"`,
+			`web 192.0.2.2:80 c a: pass none "" weight 7`,
+			`web 192.0.2.2:80 c a: unknown local_error "no descriptor"`,
+			`web 192.0.2.2:80 c a: unknown none ""`)
 	})
+}
+
+// A pool is told of what can change something: of steady passes, the first rise,
+// and then now and then one.
+func TestSteadyPassesAreNotNews(t *testing.T) {
+	weight := func(n int) host.ProbeResult {
+		return host.ProbeResult{ID: 1, Result: check.Result{Outcome: check.Pass, Weight: &n}}
+	}
+	repeat := func(r host.ProbeResult, n int) []host.ProbeResult { return slices.Repeat([]host.ProbeResult{r}, n) }
+	pass, fail, unknown := result(1, check.Pass), result(1, check.Fail), result(1, check.Unknown)
+	for _, tt := range []struct {
+		name   string
+		before []host.ProbeResult
+		// event happens between the two; the pool is told counts from there.
+		event func(b *bench)
+		after []host.ProbeResult
+		told  int
+	}{
+		{"the first", nil, nil, repeat(pass, 1), 1},
+		{"the first rise", nil, nil, repeat(pass, reminder-1), 2},
+		{"a reminder", nil, nil, repeat(pass, reminder), 3},
+		{"many", nil, nil, repeat(pass, 10*reminder), 12},
+		{"every fail", nil, nil, repeat(fail, reminder), reminder},
+		{"every unknown", nil, nil, repeat(unknown, reminder), reminder},
+		{"passes after a fail", repeat(pass, 10), nil, append(repeat(fail, 1), repeat(pass, 10)...), 3},
+		{"passes after an unknown", repeat(pass, 10), nil, append(repeat(unknown, 1), repeat(pass, 10)...), 3},
+		{"the same weight", repeat(weight(3), 10), nil, repeat(weight(3), 10), 0},
+		{"another weight", repeat(weight(3), 10), nil, repeat(weight(4), 10), 2},
+		{"no weight any more", repeat(weight(3), 10), nil, repeat(pass, 10), 2},
+		{"a weight at last", repeat(pass, 10), nil, repeat(weight(0), 10), 2},
+		// The pool may have forgotten, or has to hear what ends the loss.
+		{"passes after a reload", repeat(pass, 10), func(b *bench) { b.Apply([]Probe{want(tcp, 1, "a")}) }, repeat(pass, 10), 2},
+		{"passes after a loss", repeat(pass, 10), func(b *bench) { b.Lost(tcp, 1); b.Opened(tcp, 2, newSession()) }, repeat(pass, 10), 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			run(t, func(t *testing.T, b *bench) {
+				b.Apply([]Probe{want(tcp, 1, "a")})
+				b.Opened(tcp, 1, newSession())
+				b.Received(tcp, 1, results(1, tt.before...))
+				b.sink.take()
+				if tt.event != nil {
+					tt.event(b)
+				}
+				b.Received(tcp, b.processes[tcp].incarnation, results(2, tt.after...))
+				if told := b.sink.take(); len(told) != tt.told {
+					t.Errorf("the pool was told %d times, want %d: %q", len(told), tt.told, told)
+				}
+				counts := b.Snapshot().Probes[0].Counts
+				if n := counts.Pass + counts.Fail + counts.Unknown; n != uint64(len(tt.before)+len(tt.after)) {
+					t.Errorf("%d results were counted", n)
+				}
+			})
+		})
+	}
 }
 
 // What nobody waits for is dropped, and counted by its reason.
@@ -172,9 +227,9 @@ func TestResultsOutOfPlaceAreDropped(t *testing.T) {
 		b.sink.take()
 		// The first probe has other terms since generation 2, the second has not.
 		b.Received(tcp, 5, results(1, result(1, check.Fail), result(2, check.Pass)))
-		equal(t, "of the generation before", b.sink.take(), `web 192.0.2.3:80 c a: pass none "" took 0s`)
+		equal(t, "of the generation before", b.sink.take(), `web 192.0.2.3:80 c a: pass none ""`)
 		b.Received(tcp, 5, results(2, result(1, check.Fail)))
-		equal(t, "of the generation at hand", b.sink.take(), `web 192.0.2.2:80 c a: fail none "" took 0s`)
+		equal(t, "of the generation at hand", b.sink.take(), `web 192.0.2.2:80 c a: fail none ""`)
 
 		b.Lost(tcp, 5)
 		b.Received(tcp, 5, results(2, result(1, check.Fail)))

@@ -52,7 +52,7 @@ func (s *sink) Post(service string, r pool.CheckResult) {
 	if r.Weighted {
 		weight = fmt.Sprintf(" weight %d", r.Weight)
 	}
-	s.add("%s %s %s %s: %s %s %q took %s%s %v", service, r.Server, r.Check, r.Definition, r.Outcome, r.Reason, r.Detail, r.Took, weight, r.Metrics)
+	s.add("%s %s %s %s: %s %s %q%s", service, r.Server, r.Check, r.Definition, r.Outcome, r.Reason, r.Detail, weight)
 }
 
 func (s *sink) PostLoss(service string, l pool.PluginLost) {
@@ -62,7 +62,7 @@ func (s *sink) PostLoss(service string, l pool.PluginLost) {
 func (s *sink) add(format string, arguments ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lines = append(s.lines, strings.TrimSuffix(fmt.Sprintf(format, arguments...), " map[]"))
+	s.lines = append(s.lines, fmt.Sprintf(format, arguments...))
 }
 
 // take returns what has come since the last call.

@@ -3,9 +3,11 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"time"
 
+	"github.com/halo-ha/halo/core/checks"
 	"github.com/halo-ha/halo/core/config"
 	"github.com/halo-ha/halo/core/control"
 	"github.com/halo-ha/halo/core/pluginhost"
@@ -139,14 +141,30 @@ func (d *Daemon) describeServices(ctx context.Context, g *config.Generation, s *
 	s.IPVS = control.IPVS{
 		InUse: snapshot.InUse, Synced: snapshot.Synced, LastSync: snapshot.LastSync, Drifts: snapshot.Drifts, Error: snapshot.Error,
 	}
+	found := make(map[string]lastResults, len(g.VirtualServers))
+	for _, p := range d.checks.Snapshot().Probes {
+		if found[p.Service] == nil {
+			found[p.Service] = lastResults{}
+		}
+		found[p.Service][checkOf{p.Server, p.Check}] = p
+	}
 	for name, v := range g.VirtualServers {
 		if p, ok := snapshot.Services[name]; ok {
-			s.VirtualServers[name] = serviceStatus(v, p)
+			s.VirtualServers[name] = serviceStatus(v, p, found[name])
 		}
 	}
 }
 
-func serviceStatus(v *config.VirtualServer, p pool.Snapshot) control.VirtualServer {
+// lastResults is what the checks of one virtual server have found last. A pool
+// has the verdicts, and of results only those that could change them.
+type lastResults map[checkOf]checks.ProbeSnapshot
+
+type checkOf struct {
+	server netip.AddrPort
+	check  string
+}
+
+func serviceStatus(v *config.VirtualServer, p pool.Snapshot, found lastResults) control.VirtualServer {
 	out := control.VirtualServer{
 		State: p.State.String(), Since: p.Since, Reason: p.Reason.String(),
 		Address: v.Address.String(), Protocol: v.Protocol, Scheduler: v.Scheduler, Forward: v.Forward,
@@ -168,7 +186,7 @@ func serviceStatus(v *config.VirtualServer, p pool.Snapshot) control.VirtualServ
 			Checks: make([]control.Check, 0, len(r.Checks)),
 		}
 		for _, c := range r.Checks {
-			server.Checks = append(server.Checks, checkStatus(c, types[address][c.Name], now))
+			server.Checks = append(server.Checks, checkStatus(c, types[address][c.Name], found[checkOf{r.Address, c.Name}], now))
 		}
 		out.RealServers[address] = server
 	}
@@ -183,13 +201,14 @@ func checkTypes(server *config.RealServer) map[string]string {
 	return types
 }
 
-func checkStatus(c pool.CheckSnapshot, typeName string, now time.Time) control.Check {
+// checkStatus is a check with what it has found last, if anything.
+func checkStatus(c pool.CheckSnapshot, typeName string, found checks.ProbeSnapshot, now time.Time) control.Check {
 	out := control.Check{
-		Name: c.Name, Type: typeName, State: c.State.String(), Outcome: c.Outcome.String(), Reason: c.Reason, Detail: c.Detail,
-		Took: c.Took.Seconds(), Age: -1, Metrics: c.Metrics,
+		Name: c.Name, Type: typeName, State: c.State.String(), Outcome: found.Last.Outcome.String(), Detail: found.Last.Detail,
+		Took: found.Last.Took.Seconds(), Age: -1, Metrics: found.Last.Metrics,
 	}
-	if !c.At.IsZero() {
-		out.Age = now.Sub(c.At).Seconds()
+	if !found.At.IsZero() {
+		out.Reason, out.Age = found.Last.Reason.String(), now.Sub(found.At).Seconds()
 	}
 	if c.PluginLost {
 		out.Outcome, out.Reason, out.Detail = pool.OutcomeUnknown.String(), pool.ReasonPluginLost.String(), ""

@@ -42,7 +42,7 @@ func TestAbsorbedTogetherAsOneByOne(t *testing.T) {
 					Weighted: rapid.Bool().Draw(t, "weighted"), Weight: rapid.IntRange(0, 3).Draw(t, "weight"),
 				}
 				single.Handle(now, r, nil)
-				unsettled = together.Absorb(now, &r) || unsettled
+				unsettled = together.Absorb(&r) || unsettled
 			}
 			if unsettled {
 				for _, a := range together.Settle(now, nil) {
@@ -77,12 +77,12 @@ func TestAbsorbWithoutChangeIsFree(t *testing.T) {
 	c := pool.Config{Quorum: 1, Servers: []pool.RealServer{{Address: address, Weight: 1, Checks: []pool.Check{{Name: "tcp", Rise: 1, Fall: 1}}}}}
 	s := pool.New(now, c)
 	r := pool.CheckResult{Server: address, Check: "tcp", Outcome: pool.OutcomePass}
-	if !s.Absorb(now, &r) {
+	if !s.Absorb(&r) {
 		t.Fatal("the first pass leaves nothing to settle")
 	}
 	s.Settle(now, nil)
 	if n := testing.AllocsPerRun(100, func() {
-		if s.Absorb(now, &r) {
+		if s.Absorb(&r) {
 			t.Fatal("a pass like the one before leaves something to settle")
 		}
 	}); n != 0 {

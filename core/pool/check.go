@@ -31,17 +31,14 @@ type check struct {
 
 // evidence is what the last result said beside its weight.
 type evidence struct {
-	at             time.Time // zero before the first
 	outcome        Outcome
 	reason, detail string
-	took           time.Duration
-	metrics        map[string]float64
 }
 
 // result counts one outcome.
-func (c *check) result(now time.Time, e *CheckResult) {
+func (c *check) result(e *CheckResult) {
 	c.lost, c.expired = time.Time{}, false
-	c.last = evidence{now, e.Outcome, e.Reason, e.Detail, e.Took, e.Metrics}
+	c.last = evidence{e.Outcome, e.Reason, e.Detail}
 	if e.Outcome == OutcomeUnknown {
 		c.unknowns++
 		return

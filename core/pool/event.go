@@ -2,7 +2,6 @@ package pool
 
 import (
 	"net/netip"
-	"time"
 
 	"github.com/halo-ha/halo/core/ipvs"
 )
@@ -37,8 +36,9 @@ func (o Outcome) String() string {
 	}
 }
 
-// CheckResult is the outcome of one probe. Results about servers and checks that
-// are not configured are ignored.
+// CheckResult is the outcome of one probe, as far as it can change anything:
+// how long the probe took and what it measured is not the pool's business.
+// Results about servers and checks that are not configured are ignored.
 type CheckResult struct {
 	Server netip.AddrPort
 	Check  string
@@ -49,13 +49,10 @@ type CheckResult struct {
 	Outcome    Outcome
 	// Reason is a word and Detail is for people; both may be empty.
 	Reason, Detail string
-	Took           time.Duration
 	// Weighted says that a pass came with Weight, which counts in place of the
 	// configured one until the next pass. Other outcomes say nothing of weight.
 	Weighted bool
 	Weight   int
-	// Metrics are handed on to Snapshot and must not be changed afterwards.
-	Metrics map[string]float64
 }
 
 // PluginLost says that nobody probes this check at the moment. The next result

@@ -52,12 +52,12 @@ func newMember(now time.Time, c RealServer) *member {
 }
 
 // result hands a result to the check it is about, and reports whether there is one.
-func (m *member) result(now time.Time, e *CheckResult) bool {
+func (m *member) result(e *CheckResult) bool {
 	c := m.check(e.Check)
 	if c == nil || e.Definition != "" && e.Definition != c.config.Definition {
 		return false
 	}
-	c.result(now, e)
+	c.result(e)
 	return true
 }
 

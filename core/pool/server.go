@@ -61,7 +61,7 @@ func (s *Server) Handle(now time.Time, event Event, actions []Action) []Action {
 	reason := ReasonNone
 	switch e := event.(type) {
 	case CheckResult:
-		if !s.Absorb(now, &e) {
+		if !s.Absorb(&e) {
 			return actions
 		}
 		return s.Settle(now, actions)
@@ -91,11 +91,11 @@ func (s *Server) Handle(now time.Time, event Event, actions []Action) []Action {
 // Settle has to. Where many results come at once, as after a start, one
 // computation then serves them all: with ten thousand members it costs ten
 // thousand times what a result costs.
-func (s *Server) Absorb(now time.Time, r *CheckResult) (unsettled bool) {
+func (s *Server) Absorb(r *CheckResult) (unsettled bool) {
 	if m := s.member(r.Server); m != nil {
 		before := m.standing()
 		reason := ReasonNone
-		if m.result(now, r) {
+		if m.result(r) {
 			reason = m.evaluate(ReasonWeight)
 		}
 		if before != m.standing() {

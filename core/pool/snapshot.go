@@ -46,13 +46,10 @@ type CheckSnapshot struct {
 	// State is the verdict after rise and fall, and Unknown while it cannot be
 	// confirmed; Verdict is what holds all the same.
 	State, Verdict State
-	// Outcome, Reason, Detail, Took and Metrics are the last result's, which
-	// came At (zero: there was none). PluginLost says that none will come.
+	// Outcome, Reason and Detail are those of the last result that was told.
+	// PluginLost says that none will come.
 	Outcome        Outcome
 	Reason, Detail string
-	At             time.Time
-	Took           time.Duration
-	Metrics        map[string]float64
 	PluginLost     bool
 	// Weighted says that the last pass asked for Weight.
 	Weighted bool
@@ -117,7 +114,6 @@ func (c *check) snapshot() CheckSnapshot {
 	return CheckSnapshot{
 		Name: c.config.Name, State: c.state(), Verdict: c.verdict,
 		Outcome: c.last.outcome, Reason: c.last.reason, Detail: c.last.detail,
-		At: c.last.at, Took: c.last.took, Metrics: c.last.metrics,
 		PluginLost: !c.lost.IsZero(), Weighted: c.weighted, Weight: c.weight,
 	}
 }
