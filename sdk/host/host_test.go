@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,7 +18,6 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/halo-ha/halo/sdk/check"
 	"github.com/halo-ha/halo/sdk/host"
@@ -160,7 +161,7 @@ func TestOversizeAnswersAreErrors(t *testing.T) {
 		describe: func() *pb.DescribeResponse { return &pb.DescribeResponse{Name: huge} },
 		session: func(s pb.CheckService_SessionServer) error {
 			return s.Send(&pb.SessionResponse{Incarnation: 7, Message: &pb.SessionResponse_Results{Results: &pb.Results{
-				Results: []*pb.Result{{Detail: huge}},
+				Id: []uint64{1}, Remarks: []*pb.Remark{{Detail: huge}},
 			}}})
 		},
 	}
@@ -232,7 +233,8 @@ func TestRecvReadsWhatIsItsOwn(t *testing.T) {
 			s.Send(&pb.SessionResponse{Message: &pb.SessionResponse_Committed{Committed: &pb.Committed{Generation: 2}}}),
 			s.Send(later),
 			s.Send(&pb.SessionResponse{Incarnation: 7, Message: &pb.SessionResponse_Results{Results: &pb.Results{
-				Generation: 3, Results: []*pb.Result{{Id: 99, Outcome: pb.Outcome_OUTCOME_FAIL, Reason: 12, Detail: strings.Repeat("\n", 1000), Took: durationpb.New(-1)}},
+				Generation: 3, Id: []uint64{99}, Outcome: []pb.Outcome{pb.Outcome_OUTCOME_FAIL}, Took: []uint64{math.MaxUint64},
+				Remarks: []*pb.Remark{{Reason: 12, Detail: strings.Repeat("\n", 1000)}},
 			}}}),
 			status.Error(codes.Internal, "the end"),
 		)
@@ -248,7 +250,7 @@ func TestRecvReadsWhatIsItsOwn(t *testing.T) {
 		if !ok || got.Generation != 3 || got.Results[0].ID != 99 {
 			t.Fatalf("Recv = %+v, want the results: everything before is not this session's", m)
 		}
-		if r := got.Results[0]; r.Outcome != check.Unknown || len(r.Detail) != 256 || strings.Contains(r.Detail, "\n") || r.Took != 0 {
+		if r := got.Results[0]; r.Outcome != check.Unknown || len(r.Detail) != 256 || strings.Contains(r.Detail, "\n") || r.Took != 24*time.Hour {
 			t.Errorf("result = %+v", r)
 		}
 		if _, err := s.Recv(); err == nil {
@@ -260,15 +262,11 @@ func TestRecvReadsWhatIsItsOwn(t *testing.T) {
 func TestAFloodEndsTheSession(t *testing.T) {
 	for name, message := range map[string]*pb.SessionResponse{
 		"of messages": {Incarnation: 7, Message: &pb.SessionResponse_Heartbeat{Heartbeat: &pb.Heartbeat{}}},
-		"of results":  {Incarnation: 7, Message: &pb.SessionResponse_Results{Results: &pb.Results{Results: make([]*pb.Result, 50_000)}}},
+		"of results":  {Incarnation: 7, Message: &pb.SessionResponse_Results{Results: &pb.Results{Id: make([]uint64, 50_000)}}},
+		"of remarks":  {Incarnation: 7, Message: &pb.SessionResponse_Results{Results: &pb.Results{Remarks: slices.Repeat([]*pb.Remark{{}}, 50_000)}}},
 		"of others":   {Incarnation: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if results := message.GetResults(); results != nil {
-				for i := range results.GetResults() {
-					results.Results[i] = &pb.Result{}
-				}
-			}
 			l := &liar{session: func(s pb.CheckService_SessionServer) error {
 				for {
 					if err := s.Send(message); err != nil {

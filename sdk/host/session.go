@@ -144,7 +144,7 @@ func (s *Session) flooded(response *pb.SessionResponse) bool {
 		s.window, s.messages, s.results = now, 0, 0
 	}
 	s.messages++
-	s.results += len(response.GetResults().GetResults())
+	s.results += max(len(response.GetResults().GetId()), len(response.GetResults().GetRemarks()))
 	return s.messages > floodMessages || s.results > floodResults
 }
 

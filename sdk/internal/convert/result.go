@@ -110,45 +110,47 @@ func isMetricName(name string) bool {
 	return true
 }
 
-// ResultsEncoder makes one message after the other in the same memory: ten
-// thousand results a second would otherwise be thirty thousand allocations.
-// The zero value is ready; one goroutine uses it.
+// ResultsEncoder makes one message after the other in the same memory. The zero
+// value is ready; one goroutine uses it.
 type ResultsEncoder struct {
 	message pb.SessionResponse
 	results pb.Results
-	list    []*pb.Result
+	remarks []*pb.Remark
 }
 
 // Encode returns a message that is good until the next call. It takes at most
 // session.MaxChunk results and expects them clean.
 func (e *ResultsEncoder) Encode(incarnation, generation uint64, results []session.ProbeResult) *pb.SessionResponse {
-	for len(e.list) < len(results) {
-		// One allocation for a result and its two durations.
-		block := &struct {
-			result    pb.Result
-			took, age durationpb.Duration
-		}{}
-		block.result.Took, block.result.Age = &block.took, &block.age
-		e.list = append(e.list, &block.result)
-	}
+	to := &e.results
+	to.Generation = generation
+	to.Id, to.Outcome, to.Took, to.Age = to.GetId()[:0], to.GetOutcome()[:0], to.GetTook()[:0], to.GetAge()[:0]
+	remarks := 0
 	for i := range results {
-		fillResult(e.list[i], &results[i])
+		r := &results[i]
+		to.Id = append(to.Id, r.ID)
+		to.Outcome = append(to.Outcome, pb.Outcome(r.Outcome))
+		to.Took = append(to.Took, microseconds(r.Took))
+		to.Age = append(to.Age, microseconds(r.Age))
+		if r.Reason == check.ReasonNone && r.Detail == "" && r.Weight == nil && len(r.Metrics) == 0 {
+			continue
+		}
+		if remarks == len(e.remarks) {
+			e.remarks = append(e.remarks, &pb.Remark{})
+		}
+		fillRemark(e.remarks[remarks], i, &r.Result)
+		remarks++
 	}
-	e.results.Generation = generation
-	e.results.Results = e.list[:len(results)]
+	to.Remarks = e.remarks[:remarks]
 	e.message.Incarnation = incarnation
 	if e.message.Message == nil {
-		e.message.Message = &pb.SessionResponse_Results{Results: &e.results}
+		e.message.Message = &pb.SessionResponse_Results{Results: to}
 	}
 	return &e.message
 }
 
-func fillResult(to *pb.Result, from *session.ProbeResult) {
-	to.Id = from.ID
-	to.Outcome = pb.Outcome(from.Outcome)
+func fillRemark(to *pb.Remark, line int, from *check.Result) {
+	to.Line = uint32(line) //nolint:gosec // Below session.MaxChunk.
 	to.Reason = pb.Reason(from.Reason)
-	fillDuration(to.GetTook(), from.Took)
-	fillDuration(to.GetAge(), from.Age)
 	to.Detail = from.Detail
 	to.Weight = nil
 	if from.Weight != nil {
@@ -164,38 +166,43 @@ func fillResult(to *pb.Result, from *session.ProbeResult) {
 	}
 }
 
-func fillDuration(to *durationpb.Duration, from time.Duration) {
-	to.Seconds = int64(from / time.Second)
-	to.Nanos = int32(from % time.Second) //nolint:gosec // Below 10^9.
-}
+func microseconds(d time.Duration) uint64 { return uint64(max(d, 0) / time.Microsecond) } //nolint:gosec // Not negative.
 
 // FromResults reads a batch. More than session.MaxChunk results are cut: no
 // SDK sends them.
 func FromResults(from *pb.Results) *session.Results {
-	list := from.GetResults()
-	list = list[:min(len(list), session.MaxChunk)]
-	to := &session.Results{
-		Generation: from.GetGeneration(),
-		Results:    make([]session.ProbeResult, 0, len(list)),
+	n := min(len(from.GetId()), session.MaxChunk)
+	to := &session.Results{Generation: from.GetGeneration(), Results: make([]session.ProbeResult, n)}
+	for i, id := range from.GetId()[:n] {
+		to.Results[i].ID = id
 	}
-	for _, r := range list {
-		to.Results = append(to.Results, fromResult(r))
+	for i, outcome := range from.GetOutcome()[:min(len(from.GetOutcome()), n)] {
+		to.Results[i].Outcome = FromOutcome(outcome)
+	}
+	for i, took := range from.GetTook()[:min(len(from.GetTook()), n)] {
+		to.Results[i].Took = fromMicroseconds(took)
+	}
+	for i, age := range from.GetAge()[:min(len(from.GetAge()), n)] {
+		to.Results[i].Age = fromMicroseconds(age)
+	}
+	// More remarks than lines repeat themselves.
+	for _, remark := range from.GetRemarks()[:min(len(from.GetRemarks()), n)] {
+		if line := int64(remark.GetLine()); line < int64(n) {
+			to.Results[line].Result = remarked(to.Results[line].Result, remark)
+		}
 	}
 	return to
 }
 
-func fromResult(from *pb.Result) session.ProbeResult {
-	r := check.Result{
-		Outcome: FromOutcome(from.GetOutcome()),
-		Reason:  fromReason(from.GetReason()),
-		Detail:  from.GetDetail(),
-		Took:    fromDuration(from.GetTook()),
-	}
-	if from.Weight != nil && from.GetWeight() >= 0 && from.GetWeight() <= math.MaxInt32 {
+// remarked is a result with what a remark says of it.
+func remarked(r check.Result, from *pb.Remark) check.Result {
+	r.Reason, r.Detail = fromReason(from.GetReason()), from.GetDetail()
+	if r.Weight = nil; from.Weight != nil && from.GetWeight() >= 0 && from.GetWeight() <= math.MaxInt32 {
 		weight := int(from.GetWeight())
 		r.Weight = &weight
 	}
-	if n := len(from.GetMetrics()); n > 0 {
+	if r.Metrics = nil; len(from.GetMetrics()) > 0 {
+		n := len(from.GetMetrics())
 		// Beyond four times the limit nothing is read: sorting is for the host
 		// to pay.
 		r.Metrics = make(map[string]float64, min(n, session.MaxMetrics))
@@ -203,7 +210,11 @@ func fromResult(from *pb.Result) session.ProbeResult {
 			r.Metrics[m.GetName()] = m.GetValue()
 		}
 	}
-	return session.ProbeResult{ID: from.GetId(), Result: Clean(r), Age: fromDuration(from.GetAge())}
+	return Clean(r)
+}
+
+func fromMicroseconds(n uint64) time.Duration {
+	return time.Duration(min(n, uint64(maxDuration/time.Microsecond))) * time.Microsecond //nolint:gosec // Cut to fit.
 }
 
 // FromOutcome reads an outcome; one it does not know is not known.

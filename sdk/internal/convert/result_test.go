@@ -3,6 +3,7 @@ package convert
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/halo-ha/halo/sdk/check"
 	pb "github.com/halo-ha/halo/sdk/internal/proto/halo/plugin/v1"
@@ -34,7 +34,7 @@ func overTheWire[M proto.Message](t testing.TB, from, to M) M {
 func TestResultsRoundTrip(t *testing.T) {
 	batches := [][]session.ProbeResult{
 		{
-			{ID: 1, Result: check.Result{Outcome: check.Pass, Took: 1234567 * time.Nanosecond}, Age: 90 * time.Millisecond},
+			{ID: 1, Result: check.Result{Outcome: check.Pass, Took: 1234567 * time.Microsecond}, Age: 90 * time.Millisecond},
 			{ID: math.MaxUint64, Result: check.Result{
 				Outcome: check.Fail, Reason: check.ReasonStatus, Detail: "503 zu früh", Took: 61 * time.Second, Weight: new(0),
 				Metrics: map[string]float64{"bytes": 512, "ttfb_seconds": 0.25},
@@ -102,30 +102,42 @@ func TestHostileResultsAreCapped(t *testing.T) {
 		}
 		return metrics
 	}
+	line := func(outcome pb.Outcome, remark *pb.Remark) *pb.Results {
+		r := &pb.Results{Id: []uint64{0}, Outcome: []pb.Outcome{outcome}}
+		if remark != nil {
+			r.Remarks = []*pb.Remark{remark}
+		}
+		return r
+	}
 	huge, negative := int64(math.MaxInt32)+1, int64(-1)
 	for _, tc := range []struct {
 		name string
-		from *pb.Result
+		from *pb.Results
 		want session.ProbeResult
 	}{
-		{"nothing said", &pb.Result{}, session.ProbeResult{}},
-		{"outcome of a later version", &pb.Result{Id: 1, Outcome: 77}, session.ProbeResult{ID: 1}},
-		{"negative outcome", &pb.Result{Outcome: -1}, session.ProbeResult{}},
-		{"reason of a later version", &pb.Result{Outcome: 1, Reason: 900}, session.ProbeResult{Result: check.Result{Outcome: check.Pass}}},
-		{"negative reason", &pb.Result{Outcome: 1, Reason: -3}, session.ProbeResult{Result: check.Result{Outcome: check.Pass}}},
-		{"the core's own reason", &pb.Result{Outcome: 2, Reason: 14}, session.ProbeResult{Result: check.Result{Outcome: check.Fail}}},
-		{"a local failure is not known", &pb.Result{Outcome: 2, Reason: 12}, session.ProbeResult{Result: check.Result{Reason: check.ReasonLocalError}}},
-		{"a late pass is not known", &pb.Result{Outcome: 1, Reason: 13}, session.ProbeResult{Result: check.Result{Reason: check.ReasonLate}}},
-		{"weight above the range", &pb.Result{Outcome: 1, Weight: &huge}, session.ProbeResult{Result: check.Result{Outcome: check.Pass}}},
-		{"weight below the range", &pb.Result{Outcome: 1, Weight: &negative}, session.ProbeResult{Result: check.Result{Outcome: check.Pass}}},
-		{"weight of the unknown", &pb.Result{Weight: new(int64)}, session.ProbeResult{}},
-		{"negative times", &pb.Result{Took: durationpb.New(-1), Age: durationpb.New(-time.Hour)}, session.ProbeResult{}},
+		{"nothing said", line(0, nil), session.ProbeResult{}},
+		{"outcome of a later version", &pb.Results{Id: []uint64{1}, Outcome: []pb.Outcome{77}}, session.ProbeResult{ID: 1}},
+		{"negative outcome", line(-1, nil), session.ProbeResult{}},
+		{"no column but the ids", &pb.Results{Id: []uint64{5}}, session.ProbeResult{ID: 5}},
+		{
+			"columns longer than that of the ids",
+			&pb.Results{Id: []uint64{5}, Outcome: []pb.Outcome{1, 2}, Took: []uint64{7, 1}, Age: []uint64{9, 1}, Remarks: []*pb.Remark{{Line: 1}, {Line: math.MaxUint32}, nil}},
+			session.ProbeResult{ID: 5, Result: check.Result{Outcome: check.Pass, Took: 7 * time.Microsecond}, Age: 9 * time.Microsecond},
+		},
+		{"reason of a later version", line(1, &pb.Remark{Reason: 900}), session.ProbeResult{Result: check.Result{Outcome: check.Pass}}},
+		{"negative reason", line(1, &pb.Remark{Reason: -3}), session.ProbeResult{Result: check.Result{Outcome: check.Pass}}},
+		{"the core's own reason", line(2, &pb.Remark{Reason: 14}), session.ProbeResult{Result: check.Result{Outcome: check.Fail}}},
+		{"a local failure is not known", line(2, &pb.Remark{Reason: 12}), session.ProbeResult{Result: check.Result{Reason: check.ReasonLocalError}}},
+		{"a late pass is not known", line(1, &pb.Remark{Reason: 13}), session.ProbeResult{Result: check.Result{Reason: check.ReasonLate}}},
+		{"weight above the range", line(1, &pb.Remark{Weight: &huge}), session.ProbeResult{Result: check.Result{Outcome: check.Pass}}},
+		{"weight below the range", line(1, &pb.Remark{Weight: &negative}), session.ProbeResult{Result: check.Result{Outcome: check.Pass}}},
+		{"weight of the unknown", line(0, &pb.Remark{Weight: new(int64)}), session.ProbeResult{}},
 		{
 			"endless times",
-			&pb.Result{Took: &durationpb.Duration{Seconds: math.MaxInt64, Nanos: math.MaxInt32}, Age: &durationpb.Duration{Seconds: 1 << 40}},
+			&pb.Results{Id: []uint64{0}, Took: []uint64{math.MaxUint64}, Age: []uint64{1 << 40}},
 			session.ProbeResult{Result: check.Result{Took: maxDuration}, Age: maxDuration},
 		},
-		{"metrics that cannot be exported", &pb.Result{Metrics: []*pb.Metric{
+		{"metrics that cannot be exported", line(0, &pb.Remark{Metrics: []*pb.Metric{
 			{Name: "ok", Value: 1},
 			{Name: "Upper", Value: 1},
 			{Name: "", Value: 1},
@@ -135,16 +147,17 @@ func TestHostileResultsAreCapped(t *testing.T) {
 			{Name: "inf", Value: math.Inf(1)},
 			{Name: strings.Repeat("x", 65), Value: 1},
 			nil,
-		}}, session.ProbeResult{Result: check.Result{Metrics: map[string]float64{"ok": 1}}}},
+		}}), session.ProbeResult{Result: check.Result{Metrics: map[string]float64{"ok": 1}}}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if diff := cmp.Diff(tc.want, fromResult(tc.from)); diff != "" {
-				t.Errorf("result (-want +got):\n%s", diff)
+			got := FromResults(tc.from).Results
+			if diff := cmp.Diff([]session.ProbeResult{tc.want}, got); diff != "" {
+				t.Errorf("results (-want +got):\n%s", diff)
 			}
 		})
 	}
 	for _, n := range []int{17, 64, 65, 5000} {
-		got := fromResult(&pb.Result{Metrics: many(n)}).Metrics
+		got := FromResults(line(1, &pb.Remark{Metrics: many(n)})).Results[0].Metrics
 		if len(got) != session.MaxMetrics {
 			t.Errorf("%d metrics became %d", n, len(got))
 		}
@@ -175,9 +188,10 @@ func TestText(t *testing.T) {
 }
 
 func TestLongBatchesAreCut(t *testing.T) {
-	from := &pb.Results{}
-	for range session.MaxChunk + 1 {
-		from.Results = append(from.Results, &pb.Result{})
+	const n = session.MaxChunk + 1
+	from := &pb.Results{
+		Id: make([]uint64, n), Outcome: make([]pb.Outcome, n), Took: make([]uint64, n), Age: make([]uint64, n),
+		Remarks: slices.Repeat([]*pb.Remark{{Line: n - 1}}, n),
 	}
 	if got := len(FromResults(from).Results); got != session.MaxChunk {
 		t.Errorf("%d results of one message", got)

@@ -217,7 +217,8 @@ func (*liar) Session(s pb.CheckService_SessionServer) error {
 			results := &pb.Results{Generation: 1}
 			mu.Lock()
 			for _, id := range ids {
-				results.Results = append(results.Results, &pb.Result{Id: id, Outcome: pb.Outcome_OUTCOME_PASS})
+				results.Id = append(results.Id, id)
+				results.Outcome = append(results.Outcome, pb.Outcome_OUTCOME_PASS)
 			}
 			mu.Unlock()
 			if send(&pb.SessionResponse{Message: &pb.SessionResponse_Results{Results: results}}) != nil {

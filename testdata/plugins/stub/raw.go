@@ -153,28 +153,23 @@ func rawQuiet(stream grpc.ServerStream) error {
 func rawLies(stream grpc.ServerStream) error {
 	return converse(stream, func(known told) [][]byte {
 		huge := strings.Repeat("lies \x1b[31m\n", 1<<14)
-		lies := make([][]byte, 0, 2+3*len(known.probes))
+		lies := make([]line, 0, 2+3*len(known.probes))
 		for _, id := range []uint64{math.MaxUint64, 0} {
-			lies = append(lies, result(id, func(b []byte) []byte { return number(b, 2, 2) }))
+			lies = append(lies, line{id: id, outcome: 2})
+		}
+		var metrics []byte // A hundred that are none.
+		for i := range 100 {
+			metric := text(nil, 1, fmt.Sprintf("Not A Name %d %s", i, huge[:200]))
+			metric = protowire.AppendTag(metric, 2, protowire.Fixed64Type)
+			metric = protowire.AppendFixed64(metric, math.Float64bits(math.NaN()))
+			metrics = message(metrics, 5, metric)
 		}
 		for _, id := range known.probes {
 			lies = append(lies,
-				result(id, func(b []byte) []byte { // Weight -1, far beyond, and a detail without end.
-					b = number(number(b, 2, 1), 3, 9999)
-					b = text(b, 6, huge)
-					return number(b, 7, math.MaxUint64)
-				}),
-				result(id, func(b []byte) []byte { return number(number(b, 2, 1), 7, math.MaxInt64) }),
-				result(id, func(b []byte) []byte { // An outcome nobody knows, and a hundred metrics that are none.
-					b = number(b, 2, 42)
-					for i := range 100 {
-						metric := text(nil, 1, fmt.Sprintf("Not A Name %d %s", i, huge[:200]))
-						metric = protowire.AppendTag(metric, 2, protowire.Fixed64Type)
-						metric = protowire.AppendFixed64(metric, math.Float64bits(math.NaN()))
-						b = message(b, 8, metric)
-					}
-					return b
-				}),
+				// Weight -1, a reason far beyond, and a detail without end.
+				line{id, 1, number(text(number(nil, 2, 9999), 3, huge), 4, math.MaxUint64)},
+				line{id, 1, number(nil, 4, math.MaxInt64)},
+				line{id, 42, metrics}, // An outcome nobody knows.
 			)
 		}
 		fakes := results(known.generation, lies)
@@ -193,8 +188,8 @@ func rawLies(stream grpc.ServerStream) error {
 // bytes that mean nothing.
 func rawGarbles(stream grpc.ServerStream) error {
 	return converse(stream, func(known told) [][]byte {
-		bad := result(1, func(b []byte) []byte { return text(b, 6, "\xff\xfe") })
-		return [][]byte{heartbeat(known), response(known.incarnation, 1, results(known.generation, [][]byte{bad})), []byte("\xff\xff\xff\xff")}
+		bad := line{id: 1, remark: text(nil, 3, "\xff\xfe")}
+		return [][]byte{heartbeat(known), response(known.incarnation, 1, results(known.generation, []line{bad})), []byte("\xff\xff\xff\xff")}
 	})
 }
 

@@ -108,14 +108,20 @@ func response(incarnation uint64, field protowire.Number, m []byte) []byte {
 
 func heartbeat(known told) []byte { return response(known.incarnation, 2, nil) }
 
+// line is one result: what its columns hold, and the fields of its remark.
+type line struct {
+	id, outcome uint64
+	remark      []byte
+}
+
 // results is a Results message of that generation.
-func results(generation uint64, all [][]byte) []byte {
+func results(generation uint64, all []line) []byte {
 	b := number(nil, 1, generation)
-	for _, r := range all {
-		b = message(b, 2, r)
+	for i, l := range all {
+		b = number(number(b, 2, l.id), 3, l.outcome)
+		if l.remark != nil {
+			b = message(b, 6, number(l.remark, 1, uint64(i))) //nolint:gosec // Small.
+		}
 	}
 	return b
 }
-
-// result is a Result of that probe, with what fill adds.
-func result(id uint64, fill func([]byte) []byte) []byte { return fill(number(nil, 1, id)) }
