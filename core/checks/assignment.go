@@ -10,8 +10,7 @@ import (
 
 // assignment is what one process is to probe, and its session if it has one.
 type assignment struct {
-	probes     map[uint64]*assigned
-	byQuestion map[question]uint64
+	probes map[uint64]*assigned
 	// incarnation is that of the last session that was taken.
 	incarnation uint64
 	feeder      *feeder // nil without a session
@@ -26,43 +25,48 @@ type question struct {
 	number     int
 }
 
+// question is the one that p asks, numbered behind those that are in taken.
+func (p *Probe) question(taken map[question]*assigned) question {
+	q := question{p.Service, p.Server, p.Definition, 0}
+	for taken[q] != nil {
+		q.number++
+	}
+	return q
+}
+
 func newAssignment() *assignment {
-	return &assignment{probes: make(map[uint64]*assigned), byQuestion: make(map[question]uint64)}
+	return &assignment{probes: make(map[uint64]*assigned)}
 }
 
 // replace makes wanted the set and tells the session what differs. It returns
 // the probes that are new.
 func (a *assignment) replace(wanted []Probe, generation uint64, nextID func() uint64) (added []*assigned) {
-	byQuestion := make(map[question]uint64, len(wanted))
+	asked := make(map[question]*assigned, len(a.probes))
+	for _, p := range a.sorted() {
+		asked[p.question(asked)] = p
+	}
 	var upserts []host.Probe
+	asking := make(map[question]*assigned, len(wanted))
 	for i := range wanted {
-		q := question{wanted[i].Service, wanted[i].Server, wanted[i].Definition, 0}
-		for {
-			if _, taken := byQuestion[q]; !taken {
-				break
-			}
-			q.number++
-		}
-		id, known := a.byQuestion[q]
+		q := wanted[i].question(asking)
+		p, known := asked[q]
 		if !known {
-			id = nextID()
-			p := &assigned{Probe: wanted[i], id: id, generation: generation}
-			a.probes[id] = p
+			p = &assigned{Probe: wanted[i], id: nextID(), generation: generation}
+			a.probes[p.id] = p
 			added = append(added, p)
 			upserts = append(upserts, p.wire())
-		} else if p := a.probes[id]; p.update(wanted[i], generation) {
+		} else if p.update(wanted[i], generation) {
 			upserts = append(upserts, p.wire())
 		}
-		byQuestion[q] = id
+		asking[q] = p
 	}
 	var removals []uint64
-	for q, id := range a.byQuestion {
-		if _, stays := byQuestion[q]; !stays {
-			delete(a.probes, id)
-			removals = append(removals, id)
+	for q, p := range asked {
+		if _, stays := asking[q]; !stays {
+			delete(a.probes, p.id)
+			removals = append(removals, p.id)
 		}
 	}
-	a.byQuestion = byQuestion
 	if a.feeder != nil && len(upserts)+len(removals) > 0 {
 		a.feeder.tell(upserts, removals, generation)
 	}

@@ -1,5 +1,10 @@
 package config
 
+import (
+	"strings"
+	"unique"
+)
+
 // shape is what a node is.
 type shape uint8
 
@@ -41,6 +46,7 @@ func (n *node) implicit() bool { return n.shape == dictionary && !n.header && n.
 
 // put adds child under name and returns what stood there before, or nil.
 func (n *node) put(name string, child *node) *node {
+	name = unique.Make(name).Value()
 	old, ok := n.entries[name]
 	if !ok {
 		n.names = append(n.names, name)
@@ -68,6 +74,10 @@ func (n *node) attach(decoded any) bool {
 		return attachItems(n, v)
 	case []any:
 		return attachItems(n, v)
+	case string:
+		// Not a piece of the file's text, which it would keep in memory.
+		n.value = strings.Clone(v)
+		return n.shape == scalar
 	default:
 		n.value = decoded
 		return n.shape == scalar

@@ -29,6 +29,13 @@ func (g Generation) Problem(check *Check, attribute, message string) Problem {
 	return Problem{Position: o.source.position(at), Key: attributePath(o.path, attribute), Message: message}
 }
 
+// Settled is the generation without the places of its checks in the file. They
+// hold the file's text and are of no use once the plugins have had their say.
+func (g Generation) Settled() *Generation {
+	g.origins = nil
+	return &g
+}
+
 // attributePath appends an attribute, which may begin with "[", to a path.
 func attributePath(path, attribute string) string {
 	switch {

@@ -127,7 +127,7 @@ func (d *Daemon) apply(p plan) error {
 	if number == 0 || !p.change.Empty() {
 		number++
 	}
-	d.running.Store(&generation{Generation: p.next, number: number, loaded: now, lastReload: now, reloadOK: true})
+	d.running.Store(&generation{Generation: p.next.Settled(), number: number, loaded: now, lastReload: now, reloadOK: true})
 	time.AfterFunc(giveBackAfter, debug.FreeOSMemory)
 	return err
 }
