@@ -47,7 +47,7 @@ func (s *service) dirty() bool {
 func (b *Balancer) takeMail() {
 	m := b.mail.take(b.letters[:0])
 	b.letters = m.letters
-	if cap(b.letters) > 4*mailRoom {
+	if cap(b.letters) > 2*mailRoom {
 		b.letters = nil // There was a jam, which need not come again.
 	}
 	if m.wanted != nil {

@@ -72,7 +72,7 @@ func (d *Daemon) plan(running, next *config.Generation) (p plan, problems config
 	for name, v := range next.VirtualServers {
 		p.services.Services[name] = poolConfig(next, v)
 	}
-	p.probes, p.specs = probes(next)
+	p.probes, p.specs = probes(next, p.services.Services)
 	return p, problems
 }
 

@@ -105,10 +105,10 @@ func Run(ctx context.Context, o Options) error {
 
 // frugal keeps the memory near what is in use. What the daemon holds is its
 // configuration and the state of its objects, which stay; what it throws away
-// between two changes is little, so that collecting twice as often costs next
-// to nothing. GOGC in the environment has precedence.
+// between two changes is little, so that collecting four times as often costs
+// next to nothing. GOGC in the environment has precedence.
 func frugal() {
-	const percent = 50
+	const percent = 25
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(percent)
 	}

@@ -7,21 +7,23 @@ import (
 	"github.com/halo-ha/halo/core/checks"
 	"github.com/halo-ha/halo/core/config"
 	"github.com/halo-ha/halo/core/pluginhost"
+	"github.com/halo-ha/halo/core/pool"
 	"github.com/halo-ha/halo/sdk/host"
 )
 
-// probes lists what a generation checks, and the processes that do it.
-func probes(g *config.Generation) ([]checks.Probe, []pluginhost.Spec) {
+// probes lists what a generation checks, and the processes that do it. The pools
+// are those of poolConfig, whose definitions the probes share.
+func probes(g *config.Generation, pools map[string]pool.Config) ([]checks.Probe, []pluginhost.Spec) {
 	var list []checks.Probe
 	byProcess := make(map[pluginhost.Identity][]*config.Check)
 	for _, name := range slices.Sorted(maps.Keys(g.VirtualServers)) {
 		service := g.VirtualServers[name]
-		for _, server := range service.Servers {
-			for _, c := range server.Checks {
+		for s, server := range service.Servers {
+			for i, c := range server.Checks {
 				id := pluginhost.Identity{Plugin: c.Plugin, User: c.User}
 				byProcess[id] = append(byProcess[id], c)
 				list = append(list, checks.Probe{
-					Service: name, Server: server.Address, Check: c.Name, Definition: definition(server.Address, c),
+					Service: name, Server: server.Address, Check: c.Name, Definition: pools[name].Servers[s].Checks[i].Definition,
 					Process: checks.Process(id), Wire: wireProbe(service, server, c),
 				})
 			}

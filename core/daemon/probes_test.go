@@ -8,6 +8,7 @@ import (
 
 	"github.com/halo-ha/halo/core/config"
 	"github.com/halo-ha/halo/core/pluginhost"
+	"github.com/halo-ha/halo/core/pool"
 )
 
 // TestProbesByProcess holds that a plugin runs once for each user its checks
@@ -24,7 +25,7 @@ func TestProbesByProcess(t *testing.T) {
 			{Address: netip.MustParseAddrPort("192.0.2.32:80")},
 		}}},
 	}
-	list, specs := probes(g)
+	list, specs := probes(g, map[string]pool.Config{"web": poolConfig(g, g.VirtualServers["web"])})
 	if len(list) != 4 {
 		t.Errorf("%d probes, want one for each check of each server", len(list))
 	}
