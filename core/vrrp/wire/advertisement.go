@@ -11,16 +11,20 @@ import (
 const (
 	// Protocol is the IP protocol number of VRRP (RFC 9568 §5.1.1.4).
 	Protocol = 112
-	// HopLimit is the TTL every multicast advertisement is sent with and must
-	// arrive with: nobody outside the link can forge it (RFC 9568 §5.1.1.3).
+	// HopLimit is the TTL or hop limit every multicast advertisement is sent
+	// with and must arrive with: nobody outside the link can forge it
+	// (RFC 9568 §5.1.1.3, §5.1.2.3).
 	HopLimit = 255
 	// MaxAddresses is what the eight bits of the address count can say.
 	MaxAddresses = 255
 	// MaxLength is the longest advertisement over IPv4, in bytes.
 	MaxLength = headerLength + MaxAddresses*ipv4Length + passwordLength
+	// MaxLengthIPv6 is the longest one over IPv6.
+	MaxLengthIPv6 = headerLength + MaxAddresses*ipv6Length
 
 	headerLength = 8
 	ipv4Length   = 4
+	ipv6Length   = 16
 
 	typeAdvertisement = 1
 
@@ -29,9 +33,6 @@ const (
 	unitV2, maxIntervalV2 = time.Second, 255 * time.Second
 	unitV3, maxIntervalV3 = 10 * time.Millisecond, 4095 * 10 * time.Millisecond
 )
-
-// GroupIPv4 is where multicast advertisements go (RFC 9568 §5.1.1.2).
-func GroupIPv4() netip.Addr { return netip.AddrFrom4([4]byte{224, 0, 0, 18}) }
 
 // Version is the protocol version, 2 or 3. The zero value is neither.
 type Version uint8
@@ -52,7 +53,9 @@ const (
 
 // Advertisement is the one message of VRRP.
 type Advertisement struct {
-	Version  Version
+	Version Version
+	// Family is that of Addresses and of the packet; IPv6 takes version 3.
+	Family   Family
 	VRID     uint8
 	Priority uint8
 	// Interval is the Max Advertise Interval (version 3) or Advertisement
@@ -76,7 +79,7 @@ func (a Advertisement) String() string {
 
 // Length is the number of bytes Append adds.
 func (a Advertisement) Length() int {
-	n := headerLength + len(a.Addresses)*ipv4Length
+	n := headerLength + len(a.Addresses)*a.Family.addressLength()
 	if a.Version == V2 {
 		n += passwordLength
 	}
@@ -89,20 +92,23 @@ func (a Advertisement) Validate() error {
 		return err
 	}
 	switch {
+	case a.Family > IPv6:
+		return fmt.Errorf("encode advertisement: address family %d is not one", a.Family)
+	case a.Version == V2 && a.Family != IPv4: // RFC 3768 §1.
+		return errors.New("encode advertisement: version 2 knows IPv4 only")
 	case a.VRID == 0:
 		return errors.New("encode advertisement: virtual router id 0 is reserved")
 	case len(a.Addresses) == 0:
 		return errors.New("encode advertisement: no addresses")
 	case len(a.Addresses) > MaxAddresses:
 		return fmt.Errorf("encode advertisement: %d addresses, at most %d fit", len(a.Addresses), MaxAddresses)
-	case a.Auth.Type != AuthPassword && a.Auth.Password != Password{} || a.Auth.Type > AuthPassword:
-		return fmt.Errorf("encode advertisement: authentication type %v is not supported", a.Auth.Type)
-	case a.Version != V2 && a.Auth != Auth{}:
-		return fmt.Errorf("encode advertisement: version %d has no authentication", a.Version)
+	}
+	if err := a.Auth.validate(a.Version); err != nil {
+		return err
 	}
 	for _, addr := range a.Addresses {
-		if !addr.Is4() {
-			return fmt.Errorf("encode advertisement: %v is not an IPv4 address", addr)
+		if !a.Family.Has(addr) || addr.Zone() != "" {
+			return fmt.Errorf("encode advertisement: %v is not an %s address", addr, a.Family.protocol())
 		}
 	}
 	return nil
@@ -126,14 +132,19 @@ func ValidInterval(version Version, interval time.Duration) error {
 	return nil
 }
 
-// Append encodes the advertisement behind dst. Source and destination are those
-// of the IP packet: they enter the checksum of version 3 unless form is Plain.
+// Append encodes the advertisement behind dst: the payload of an IP packet, or
+// with AuthHeader that of the authentication header, which AppendAH adds. Source
+// and destination are those of the IP packet: they enter the checksum of version
+// 3, over IPv4 unless form is Plain.
 func (a Advertisement) Append(dst []byte, source, destination netip.Addr, form ChecksumForm) ([]byte, error) {
 	if err := a.Validate(); err != nil {
 		return dst, err
 	}
-	if a.Version == V3 && form == PseudoHeader && (!source.Is4() || !destination.Is4()) {
-		return dst, fmt.Errorf("encode advertisement: no IPv4 pseudo-header from %v to %v", source, destination)
+	pseudo := a.Version == V3 && (form == PseudoHeader || a.Family == IPv6)
+	if pseudo {
+		if err := a.Family.validSource(source, destination); err != nil {
+			return dst, err
+		}
 	}
 	start := len(dst)
 	dst = append(dst, byte(a.Version)<<4|typeAdvertisement, a.VRID, a.Priority, byte(len(a.Addresses)))
@@ -145,43 +156,54 @@ func (a Advertisement) Append(dst []byte, source, destination netip.Addr, form C
 	}
 	dst = append(dst, 0, 0)
 	for _, addr := range a.Addresses {
-		b := addr.As4()
-		dst = append(dst, b[:]...)
+		dst = appendAddr(dst, addr)
 	}
 	if a.Version == V2 {
-		dst = append(dst, a.Auth.Password[:]...)
+		dst = a.Auth.append(dst)
 	}
 	message := dst[start:]
 	total := sum(0, message)
-	if a.Version == V3 && form == PseudoHeader {
+	if pseudo {
 		total = pseudoHeader(total, source, destination, len(message))
 	}
 	binary.BigEndian.PutUint16(message[6:], ^fold(total))
 	return dst, nil
 }
 
+func appendAddr(dst []byte, addr netip.Addr) []byte {
+	if addr.Is4() {
+		b := addr.As4()
+		return append(dst, b[:]...)
+	}
+	b := addr.As16()
+	return append(dst, b[:]...)
+}
+
 // decode fills a from a message of exactly the length its count asks for, whose
 // version is known to be 2 or 3.
-func decode(a *Advertisement, message []byte) {
-	a.Version = Version(message[0] >> 4)
+func decode(a *Advertisement, message []byte, family Family) {
+	a.Version, a.Family = Version(message[0]>>4), family
 	a.VRID = message[1]
 	a.Priority = message[2]
-	count := int(message[3])
+	count, length := int(message[3]), family.addressLength()
 	a.Auth = Auth{}
 	if a.Version == V2 {
 		a.Auth.Type = AuthType(message[4])
 		a.Interval = time.Duration(message[5]) * unitV2
 		if a.Auth.Type == AuthPassword {
 			// Without a password the field means nothing (RFC 3768 §5.3.10).
-			copy(a.Auth.Password[:], message[headerLength+count*ipv4Length:])
+			copy(a.Auth.Password[:], message[headerLength+count*length:])
 		}
 	} else {
 		// The upper four bits are reserved and ignored (RFC 9568 §5.2.6).
 		a.Interval = time.Duration(binary.BigEndian.Uint16(message[4:])&0x0fff) * unitV3
 	}
 	a.Addresses = a.Addresses[:0]
-	for i := range count {
-		at := headerLength + i*ipv4Length
-		a.Addresses = append(a.Addresses, netip.AddrFrom4([4]byte(message[at:at+ipv4Length])))
+	for addresses := message[headerLength : headerLength+count*length]; len(addresses) > 0; addresses = addresses[length:] {
+		if family == IPv6 {
+			a.Addresses = append(a.Addresses, netip.AddrFrom16([ipv6Length]byte(addresses)))
+		} else {
+			a.Addresses = append(a.Addresses, netip.AddrFrom4([ipv4Length]byte(addresses)))
+		}
 	}
 }

@@ -121,9 +121,13 @@ func TestAppendRefuses(t *testing.T) {
 		{"interval too long", func(a *wire.Advertisement) { a.Interval = 41 * time.Second }, "interval 41s"},
 		{"version 2 below a second", func(a *wire.Advertisement) { a.Version, a.Interval = wire.V2, 500*time.Millisecond }, "steps of 1s"},
 		{"version 2 too long", func(a *wire.Advertisement) { a.Version, a.Interval = wire.V2, 256*time.Second }, "1s to 4m15s"},
-		{"authentication header", func(a *wire.Advertisement) {
-			a.Version, a.Auth.Type = wire.V2, wire.AuthHeader
-		}, "type ah is not supported"},
+		{"authentication header without a password", func(a *wire.Advertisement) {
+			a.Version, a.Interval, a.Auth.Type = wire.V2, time.Second, wire.AuthHeader
+		}, "header needs a password"},
+		{"an authentication type that does not exist", func(a *wire.Advertisement) {
+			a.Version, a.Interval, a.Auth.Type = wire.V2, time.Second, 3
+		}, "type 3 is not supported"},
+		{"a family that does not exist", func(a *wire.Advertisement) { a.Family = 2 }, "family 2 is not one"},
 		{"a password without its type", func(a *wire.Advertisement) {
 			a.Version, a.Auth.Password = wire.V2, wire.Password{1}
 		}, "type none is not supported"},
@@ -150,13 +154,15 @@ func TestAppendRefuses(t *testing.T) {
 func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, form := drawAdvertisement(t)
-		source := drawAddr(t, "source")
-		b, err := a.Append(nil, source, wire.GroupIPv4(), form)
+		m := drawMeta(t, a.Family)
+		b, err := a.Append(nil, m.Source, m.Destination, form)
 		if err != nil {
 			t.Fatal(err)
 		}
+		if len(b) != a.Length() {
+			t.Fatalf("Length() = %d, encoded %d", a.Length(), len(b))
+		}
 		expect := expectOf(a, form)
-		m := wire.Meta{Source: source, Destination: wire.GroupIPv4(), TTL: 255}
 		var back wire.Advertisement
 		findings, drop := expect.Check(b, m, &back)
 		if drop != wire.DropNone || findings.Any() {
@@ -172,8 +178,8 @@ func TestRoundTrip(t *testing.T) {
 func TestFlippedBitIsDropped(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, form := drawAdvertisement(t)
-		source := drawAddr(t, "source")
-		b, err := a.Append(nil, source, wire.GroupIPv4(), form)
+		m := drawMeta(t, a.Family)
+		b, err := a.Append(nil, m.Source, m.Destination, form)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -181,7 +187,6 @@ func TestFlippedBitIsDropped(t *testing.T) {
 		b[bit/8] ^= 1 << (bit % 8)
 		expect := expectOf(a, form)
 		var back wire.Advertisement
-		m := wire.Meta{Source: source, Destination: wire.GroupIPv4(), TTL: 255}
 		if findings, drop := expect.Check(b, m, &back); drop == wire.DropNone && !findings.Checksum {
 			t.Fatalf("flipped bit %d went unnoticed", bit)
 		}
@@ -194,8 +199,15 @@ func drawAdvertisement(t *rapid.T) (wire.Advertisement, wire.ChecksumForm) {
 		VRID:     rapid.Uint8Range(1, 255).Draw(t, "vrid"),
 		Priority: rapid.Uint8().Draw(t, "priority"),
 	}
-	for range rapid.IntRange(1, wire.MaxAddresses).Draw(t, "count") {
-		a.Addresses = append(a.Addresses, drawAddr(t, "address"))
+	if a.Version == wire.V3 {
+		a.Family = rapid.SampledFrom([]wire.Family{wire.IPv4, wire.IPv6}).Draw(t, "family")
+	}
+	for i := range rapid.IntRange(1, wire.MaxAddresses).Draw(t, "count") {
+		if i == 0 && a.Family == wire.IPv6 {
+			a.Addresses = append(a.Addresses, drawLinkLocal(t, "first address"))
+			continue
+		}
+		a.Addresses = append(a.Addresses, drawAddr(t, a.Family, "address"))
 	}
 	form := wire.PseudoHeader
 	if a.Version == wire.V2 {
@@ -210,16 +222,37 @@ func drawAdvertisement(t *rapid.T) (wire.Advertisement, wire.ChecksumForm) {
 	return a, form
 }
 
-func drawAddr(t *rapid.T, label string) netip.Addr {
-	return netip.AddrFrom4([4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(t, label)))
+func drawMeta(t *rapid.T, family wire.Family) wire.Meta {
+	m := wire.Meta{Destination: family.Group(), TTL: 255}
+	if family == wire.IPv6 {
+		m.Source = drawLinkLocal(t, "source")
+	} else {
+		m.Source = drawAddr(t, family, "source")
+	}
+	return m
+}
+
+func drawAddr(t *rapid.T, family wire.Family, label string) netip.Addr {
+	if family == wire.IPv4 {
+		return netip.AddrFrom4([4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(t, label)))
+	}
+	b := [16]byte(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, label))
+	b[0] |= 0x20 // Never an IPv4 address in disguise.
+	return netip.AddrFrom16(b)
+}
+
+func drawLinkLocal(t *rapid.T, label string) netip.Addr {
+	b := [16]byte{0: 0xfe, 1: 0x80}
+	copy(b[8:], rapid.SliceOfN(rapid.Byte(), 8, 8).Draw(t, label))
+	return netip.AddrFrom16(b)
 }
 
 var compareAddrs = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
 
 func expectOf(a wire.Advertisement, form wire.ChecksumForm) wire.Expect {
 	return wire.Expect{
-		Version: a.Version, Interval: a.Interval, Auth: a.Auth, Checksum: form,
-		Addresses: slices.Clone(a.Addresses), Group: wire.GroupIPv4(),
+		Version: a.Version, Family: a.Family, Interval: a.Interval, Auth: a.Auth, Checksum: form,
+		Addresses: slices.Clone(a.Addresses), Group: a.Family.Group(),
 	}
 }
 

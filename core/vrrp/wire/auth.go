@@ -12,8 +12,7 @@ const passwordLength = 8
 // keeps the field and withdraws the types).
 type AuthType uint8
 
-// The types that exist. AuthHeader is named to be recognised on a peer; halo
-// does not speak it.
+// The types that exist.
 const (
 	AuthNone     AuthType = 0
 	AuthPassword AuthType = 1
@@ -34,11 +33,35 @@ func (t AuthType) String() string {
 	}
 }
 
-// Auth is what a version 2 router authenticates with: nothing (the zero value)
-// or a password that travels in clear text and keeps out accidents only.
+// Auth is what a version 2 router authenticates with: nothing (the zero value),
+// a password that travels in clear text and keeps out accidents only, or an IP
+// authentication header, whose key the password is and never travels.
 type Auth struct {
 	Type     AuthType
 	Password Password
+}
+
+func (a Auth) validate(version Version) error {
+	switch {
+	case version != V2 && a != Auth{}:
+		// RFC 9568 §9 has none.
+		return fmt.Errorf("encode advertisement: version %d has no authentication", version)
+	case a.Type > AuthHeader || a.Type == AuthNone && a.Password != Password{}:
+		return fmt.Errorf("encode advertisement: authentication type %v is not supported", a.Type)
+	case a.Type == AuthHeader && a.Password == Password{}:
+		return errors.New("encode advertisement: the authentication header needs a password")
+	}
+	return nil
+}
+
+// append adds the authentication data, which is there in every type and zero in
+// all but one (RFC 2338 §5.3.10).
+func (a Auth) append(dst []byte) []byte {
+	var data Password
+	if a.Type == AuthPassword {
+		data = a.Password
+	}
+	return append(dst, data[:]...)
 }
 
 // Password is the eight bytes of authentication data, padded with zeros. No

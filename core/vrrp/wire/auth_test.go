@@ -3,6 +3,7 @@ package wire_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -30,8 +31,15 @@ func TestNewPassword(t *testing.T) {
 
 func TestPasswordIsNeverPrinted(t *testing.T) {
 	const secret = "hunter2!"
-	a := wire.Advertisement{Version: wire.V2, VRID: 1, Interval: time.Second, Auth: pass(secret)}
+	a := wire.Advertisement{Version: wire.V2, VRID: 1, Interval: time.Second, Auth: pass(secret), Addresses: addrs("192.0.2.10")}
 	var all strings.Builder
+	header := a
+	header.Auth.Type = wire.AuthHeader
+	packet, err := header.AppendAH(nil, netip.MustParseAddr("192.0.2.1"), wire.GroupIPv4(), 255, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all.Write(packet)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x", "%q"} {
 		fmt.Fprintf(&all, verb, a.Auth)
 		fmt.Fprintf(&all, verb, a.Auth.Password)

@@ -6,14 +6,16 @@ import (
 	"time"
 )
 
-// minEthernetPayload is the shortest IPv4 payload that needs no padding to fill
-// an Ethernet frame: some senders count their padding into the packet, so as
-// much more than asked for is tolerated, and nothing beyond.
-const minEthernetPayload = 46 - ipv4HeaderLength
+// minEthernetPayload is the shortest IP packet that needs no padding to fill an
+// Ethernet frame: some senders count their padding into the packet, so as much
+// more than asked for is tolerated, and nothing beyond.
+const minEthernetPayload = 46
 
 // Expect is what a router is configured to hear from its peers.
 type Expect struct {
-	Version  Version
+	Version Version
+	// Family is that of the socket, the addresses and the group.
+	Family   Family
 	Interval time.Duration
 	Auth     Auth
 	Checksum ChecksumForm
@@ -21,6 +23,9 @@ type Expect struct {
 	Addresses []netip.Addr
 	// Group is the destination advertisements are sent to.
 	Group netip.Addr
+	// Sequence is the caller's counter for AuthHeader, which Check moves on.
+	// Without one nothing that comes with the header is believed.
+	Sequence *Sequence
 }
 
 // Findings are differences between an advertisement and the configuration that
@@ -34,6 +39,13 @@ type Findings struct {
 	Interval bool
 	// Checksum says that version 3 was summed in the other form.
 	Checksum bool
+	// FirstAddress says that over IPv6 the first address is not link-local.
+	// RFC 9568 §5.2.9 has senders put it there, and §7.1 does not have
+	// receivers drop what comes without it.
+	FirstAddress bool
+	// Source says that over IPv6 the group was sent to from an address that is
+	// not link-local (RFC 9568 §5.1.2.1), which §7.1 does not drop either.
+	Source bool
 }
 
 // Any says whether there is something to tell.
@@ -44,35 +56,42 @@ func (f Findings) Any() bool { return f != Findings{} }
 // that the advertisement counts. Unless the reason is DropLength, a holds what
 // the packet says, so that a complaint can name it.
 func (e *Expect) Check(payload []byte, m Meta, a *Advertisement) (Findings, DropReason) {
-	message, version, ok := trim(payload, m)
+	message, version, ok := trim(payload, m, e.Family)
 	if !ok {
 		return Findings{}, DropLength
 	}
-	if version != V2 && version != V3 {
-		*a = Advertisement{Version: version, VRID: payload[1], Priority: payload[2], Addresses: a.Addresses[:0]}
+	if !speaks(version, e.Family) {
+		*a = Advertisement{Version: version, Family: e.Family, VRID: payload[1], Priority: payload[2], Addresses: a.Addresses[:0]}
 		if m.TTL != HopLimit {
 			return Findings{}, DropTTL
 		}
 		return Findings{}, DropVersion
 	}
-	decode(a, message)
+	decode(a, message, e.Family)
 	form, intact := verify(message, version, m, e.Checksum)
 	switch {
 	case m.TTL != HopLimit: // RFC 9568 §7.1, RFC 3768 §7.1.
 		return Findings{}, DropTTL
 	case version != e.Version:
 		return Findings{}, DropVersion
-	case version == V2 && a.Auth.Type != e.Auth.Type:
+	case version == V2 && a.Auth.Type != e.Auth.Type, m.AH.Present != (e.Auth.Type == AuthHeader):
 		return Findings{}, DropAuthType
 	case version == V2 && e.Auth.Type == AuthPassword && !a.Auth.Password.equal(e.Auth.Password):
 		return Findings{}, DropPassword
+	}
+	if m.AH.Present {
+		if drop := e.authenticate(m, message); drop != DropNone {
+			return Findings{}, drop
+		}
+	}
+	switch {
 	case version == V2 && a.Interval != e.Interval: // RFC 3768 §7.1.
 		return Findings{}, DropInterval
 	case message[0]&0x0f != typeAdvertisement: // RFC 9568 §5.2.2.
 		return Findings{}, DropType
 	case !intact:
 		return Findings{}, DropChecksum
-	case m.Destination != e.Group:
+	case m.Destination.WithZone("") != e.Group:
 		return Findings{}, DropDestination
 	case version == V3 && len(a.Addresses) == 0: // RFC 9568 §5.2.5, erratum.
 		return Findings{}, DropNoAddresses
@@ -83,42 +102,69 @@ func (e *Expect) Check(payload []byte, m Meta, a *Advertisement) (Findings, Drop
 		Addresses: !sameSet(a.Addresses, e.Addresses),
 		Interval:  a.Interval != e.Interval,
 		Checksum:  version == V3 && form != e.Checksum,
+
+		FirstAddress: !e.Family.LinkLocalFirst(a.Addresses),
+		Source:       e.Family == IPv6 && m.Destination.IsMulticast() && !m.Source.IsLinkLocalUnicast(),
 	}, DropNone
 }
 
-// trim cuts a payload to the message its header announces. Of a version that
-// is neither 2 nor 3 only the header is known, and the payload is returned
-// whole.
-func trim(payload []byte, m Meta) (message []byte, version Version, ok bool) {
-	if len(payload) < headerLength || m.Truncated || !m.Source.Is4() || !m.Destination.Is4() {
+// authenticate checks the authentication header. What is authentic counts as
+// seen, whatever else may be wrong with it.
+func (e *Expect) authenticate(m Meta, message []byte) DropReason {
+	switch {
+	case m.AH.SPI != spi(m.Source):
+		return DropSPI
+	case !m.AH.authentic(e.Auth.Password, m, message):
+		return DropICV
+	case e.Sequence == nil || !e.Sequence.accept(m.AH.Sequence):
+		return DropReplay
+	}
+	return DropNone
+}
+
+// speaks says whether the form of the version is known in the family.
+func speaks(version Version, family Family) bool {
+	return version == V3 || version == V2 && family == IPv4
+}
+
+// trim cuts a payload to the message its header announces. Of a version that is
+// not spoken only the header is known, and the payload is returned whole.
+func trim(payload []byte, m Meta, family Family) (message []byte, version Version, ok bool) {
+	if len(payload) < headerLength || m.Truncated || !family.Has(m.Source) || !family.Has(m.Destination) {
 		return nil, 0, false
 	}
 	version = Version(payload[0] >> 4)
-	length := headerLength + int(payload[3])*ipv4Length
-	switch version {
-	case V2:
-		length += passwordLength
-	case V3:
-	default:
+	if !speaks(version, family) {
 		return payload, version, true
 	}
-	if len(payload) < length || len(payload) > max(length, minEthernetPayload) {
+	length, before := headerLength+int(payload[3])*family.addressLength(), family.headerLength()
+	if version == V2 {
+		length += passwordLength
+	}
+	if m.AH.Present {
+		before += ahLength
+	}
+	if len(payload) < length || len(payload) > max(length, minEthernetPayload-before) {
 		return nil, version, false
 	}
 	return payload[:length], version, true
 }
 
-// sameSet compares without regard to order. Peers usually agree on the order
-// too, and then nothing is copied.
+// sameSet compares without regard to order. Peers usually agree on the order,
+// too.
 func sameSet(a, b []netip.Addr) bool {
 	if slices.Equal(a, b) {
 		return true
 	}
-	if len(a) != len(b) {
+	if len(a) != len(b) || len(a) > MaxAddresses {
 		return false
 	}
-	x, y := slices.Clone(a), slices.Clone(b)
-	slices.SortFunc(x, netip.Addr.Compare)
-	slices.SortFunc(y, netip.Addr.Compare)
-	return slices.Equal(x, y)
+	// On the stack: a peer with another order must not make every one of its
+	// advertisements leave garbage behind.
+	var x, y [MaxAddresses]netip.Addr
+	n := copy(x[:], a)
+	copy(y[:], b)
+	slices.SortFunc(x[:n], netip.Addr.Compare)
+	slices.SortFunc(y[:n], netip.Addr.Compare)
+	return x == y
 }

@@ -3,6 +3,7 @@ package wire_test
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -213,16 +214,62 @@ func TestReservedBitsAreIgnored(t *testing.T) {
 	}
 }
 
+// Nothing that arrives makes garbage, also where peers disagree with us.
 func TestCheckDoesNotAllocate(t *testing.T) {
-	payload, meta, expect := unhex(t, v3Pseudo), metaFrom("192.0.2.1"), v3Expect()
-	var a wire.Advertisement
-	expect.Check(payload, meta, &a)
-	if n := testing.AllocsPerRun(100, func() { expect.Check(payload, meta, &a) }); n != 0 {
-		t.Errorf("%v allocations for an ordinary advertisement", n)
+	all := many(wire.MaxAddresses)
+	turned := slices.Clone(all)
+	slices.Reverse(turned)
+	other := slices.Clone(turned)
+	other[100] = netip.MustParseAddr("203.0.113.1")
+	long := wire.Advertisement{Version: wire.V3, VRID: 51, Priority: 1, Interval: time.Second, Addresses: all}
+	full, err := long.Append(nil, netip.MustParseAddr("192.0.2.1"), wire.GroupIPv4(), wire.PseudoHeader)
+	if err != nil {
+		t.Fatal(err)
 	}
-	buf := make([]byte, 0, wire.MaxLength)
-	if n := testing.AllocsPerRun(100, func() { _, _ = a.Append(buf, meta.Source, meta.Destination, wire.PseudoHeader) }); n != 0 {
-		t.Errorf("%v allocations to encode", n)
+	disagreeing := func(list []netip.Addr) wire.Expect {
+		e := v3Expect()
+		e.Addresses = list
+		return e
+	}
+	tests := []struct {
+		name     string
+		payload  []byte
+		meta     wire.Meta
+		expect   wire.Expect
+		findings wire.Findings
+		drop     wire.DropReason
+	}{
+		{"IPv4", unhex(t, v3Pseudo), metaFrom("192.0.2.1"), v3Expect(), wire.Findings{}, wire.DropNone},
+		{"version 2", unhex(t, v2Password), metaFrom("192.0.2.1"), v2Expect(), wire.Findings{}, wire.DropNone},
+		{"IPv6", unhex(t, v6Payload), v6Meta(), v6Expect(), wire.Findings{}, wire.DropNone},
+		{"the addresses in another order", full, metaFrom("192.0.2.1"), disagreeing(turned), wire.Findings{}, wire.DropNone},
+		{"other addresses", full, metaFrom("192.0.2.1"), disagreeing(other), wire.Findings{Addresses: true}, wire.DropNone},
+		{"dropped", unhex(t, v6Leaving), metaFrom("192.0.2.1"), v3Expect(), wire.Findings{}, wire.DropLength},
+		{"another version", unhex(t, v2Password), metaFrom("192.0.2.1"), v3Expect(), wire.Findings{}, wire.DropVersion},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var a wire.Advertisement
+			if findings, drop := tt.expect.Check(tt.payload, tt.meta, &a); findings != tt.findings || drop != tt.drop {
+				t.Fatalf("Check = %+v, %v", findings, drop)
+			}
+			if n := testing.AllocsPerRun(100, func() { tt.expect.Check(tt.payload, tt.meta, &a) }); n != 0 {
+				t.Errorf("%v allocations", n)
+			}
+		})
+	}
+}
+
+func TestAppendDoesNotAllocate(t *testing.T) {
+	buf := make([]byte, 0, wire.MaxLengthIPv6)
+	for _, a := range []wire.Advertisement{golden[0].value, golden[2].value, v6Advertisement()} {
+		m := metaFrom("192.0.2.1")
+		if a.Family == wire.IPv6 {
+			m = v6Meta()
+		}
+		if n := testing.AllocsPerRun(100, func() { _, _ = a.Append(buf, m.Source, m.Destination, wire.PseudoHeader) }); n != 0 {
+			t.Errorf("%v allocations to encode %v", n, a)
+		}
 	}
 }
 

@@ -4,7 +4,7 @@ import "net/netip"
 
 // ChecksumForm is how version 3 over IPv4 computes its checksum. RFC 9568
 // §5.2.8 asks for the pseudo-header; some implementations leave it out, as
-// version 2 does. Version 2 has one form only and ignores this.
+// version 2 does. Version 2 and IPv6 have one form only and ignore this.
 type ChecksumForm uint8
 
 // The two forms. The zero value is the standard's, and Keepalived's default.
@@ -33,10 +33,17 @@ func sum(total uint32, b []byte) uint32 {
 	return total
 }
 
-// pseudoHeader adds the IPv4 pseudo-header of a message of length bytes.
+// pseudoHeader adds the pseudo-header of a message of length bytes: that of
+// IPv4 (RFC 793 §3.1), and of IPv6 (RFC 8200 §8.1), where the length has 32
+// bits, of which the upper 16 are zero here.
 func pseudoHeader(total uint32, source, destination netip.Addr, length int) uint32 {
-	s, d := source.As4(), destination.As4()
-	return sum(sum(total, s[:]), d[:]) + Protocol + uint32(length)
+	total += Protocol + uint32(length)
+	if source.Is4() {
+		s, d := source.As4(), destination.As4()
+		return sum(sum(total, s[:]), d[:])
+	}
+	s, d := source.As16(), destination.As16()
+	return sum(sum(total, s[:]), d[:])
 }
 
 // fold reduces the total to 16 bits of one's complement.
@@ -48,7 +55,9 @@ func fold(total uint32) uint16 {
 }
 
 // verify says whether the message's checksum is right and in which form it was
-// computed. Where both fit, the wanted one counts.
+// computed. Where both fit, the wanted one counts. Over IPv6 there is no
+// checksum without the pseudo-header (RFC 9568 §5.2.8, RFC 8200 §8.1): the
+// network layer has none of its own that would cover the addresses.
 func verify(message []byte, version Version, m Meta, want ChecksumForm) (ChecksumForm, bool) {
 	total := sum(0, message)
 	plain := fold(total) == 0xffff
@@ -57,6 +66,8 @@ func verify(message []byte, version Version, m Meta, want ChecksumForm) (Checksu
 	}
 	pseudo := fold(pseudoHeader(total, m.Source, m.Destination, len(message))) == 0xffff
 	switch {
+	case m.Source.Is6():
+		return want, pseudo
 	case pseudo && plain:
 		return want, true
 	case plain:

@@ -16,10 +16,19 @@ const (
 	DropTTL
 	// DropVersion: another version than the one configured.
 	DropVersion
-	// DropAuthType: version 2 with another authentication type.
+	// DropAuthType: version 2 with another authentication type, or with an
+	// authentication header where none belongs, or without one where it does.
 	DropAuthType
 	// DropPassword: version 2 with another password.
 	DropPassword
+	// DropSPI: the authentication header belongs to another association.
+	DropSPI
+	// DropICV: the authentication header was made with another password, or the
+	// packet was changed on its way.
+	DropICV
+	// DropReplay: the authentication header's sequence number is not above all
+	// that were seen.
+	DropReplay
 	// DropInterval: version 2 with another interval. RFC 3768 §7.1 demands it,
 	// and both routers stay active: the most common misconfiguration.
 	DropInterval
@@ -42,7 +51,7 @@ const DropReasonCount = int(DropZeroInterval) + 1
 // String is the reason's word in logs, status and metrics.
 func (r DropReason) String() string {
 	names := [DropReasonCount]string{
-		"none", "length", "ttl", "version", "auth_type", "password", "interval",
+		"none", "length", "ttl", "version", "auth_type", "password", "spi", "icv", "replay", "interval",
 		"type", "checksum", "destination", "no_addresses", "zero_interval",
 	}
 	if int(r) >= len(names) {

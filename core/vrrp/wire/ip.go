@@ -6,10 +6,14 @@ import (
 	"time"
 )
 
-// Meta is what the IP layer knows about a received advertisement.
+// Meta is what the IP layer knows about a received advertisement. SplitIPv4
+// reads it from the packet. Over IPv6 a raw socket delivers the payload alone,
+// behind all extension headers, and the caller fills it from control messages.
 type Meta struct {
+	// Source and Destination are of one family. A zone is ignored.
 	Source, Destination netip.Addr
-	// TTL as it arrived; 255 means that no router forwarded it.
+	// TTL, over IPv6 the hop limit, as it arrived; 255 means that no router
+	// forwarded it.
 	TTL uint8
 	// Interface is the index of the interface it arrived on.
 	Interface int
@@ -17,13 +21,19 @@ type Meta struct {
 	Truncated bool
 	// Arrived is when the kernel took it in, zero where nobody knows.
 	Arrived time.Time
+	// AH is the authentication header that stood before the payload, zero if
+	// there was none.
+	AH AH
 }
 
-const ipv4HeaderLength = 20
+const (
+	ipv4HeaderLength = 20
+	ipv6HeaderLength = 40
+)
 
-// SplitIPv4 takes apart a packet as an IPv4 raw socket delivers it. The payload
-// shares the packet's memory and is never nil when ok. Interface and Arrived are
-// left for the caller, who knows them.
+// SplitIPv4 takes apart a packet as an IPv4 raw socket delivers it, for Protocol
+// or for ProtocolAH. The payload shares the packet's memory and is never nil when
+// ok. Interface and Arrived are left for the caller, who knows them.
 func SplitIPv4(packet []byte) (payload []byte, m Meta, ok bool) {
 	if len(packet) < ipv4HeaderLength || packet[0]>>4 != 4 {
 		return nil, Meta{}, false
@@ -40,7 +50,19 @@ func SplitIPv4(packet []byte) (payload []byte, m Meta, ok bool) {
 		Truncated:   total > len(packet),
 	}
 	// Bytes behind the total length are the link's, not the packet's.
-	return packet[header:min(total, len(packet))], m, true
+	payload = packet[header:min(total, len(packet))]
+	if packet[9] != ProtocolAH {
+		return payload, m, true
+	}
+	if header != ipv4HeaderLength {
+		// Some options change on the way; nobody sends any with this header.
+		return nil, Meta{}, false
+	}
+	if m.AH, ok = parseAH(payload); !ok {
+		return nil, Meta{}, false
+	}
+	m.AH.Identification = binary.BigEndian.Uint16(packet[4:])
+	return payload[ahLength:], m, true
 }
 
 // VRID peeks at the virtual router a payload is for, so that a receiver with
