@@ -28,8 +28,8 @@ type row struct {
 
 // The groups that the table's rows share.
 var (
-	pure    = []string{"core/ipvs", "core/pool", "core/track", "core/vrrp", "core/vrrp/wire"} //nolint:gochecknoglobals // a constant
-	sdkFace = []string{"sdk/check", "sdk/host", "sdk/schema"}                                 //nolint:gochecknoglobals // a constant
+	pure    = []string{"core/bfd", "core/ipvs", "core/pool", "core/track", "core/vrrp", "core/vrrp/wire"} //nolint:gochecknoglobals // a constant
+	sdkFace = []string{"sdk/check", "sdk/host", "sdk/schema"}                                             //nolint:gochecknoglobals // a constant
 )
 
 // table is the import table. core/daemon alone connects the drivers; nothing
@@ -37,6 +37,7 @@ var (
 func table() []row {
 	driver := join(pure, sdkFace)
 	return []row{
+		{"core/bfd", kindPure, nil},
 		{"core/ipvs", kindPure, nil},
 		{"core/pool", kindPure, []string{"core/ipvs"}},
 		{"core/track", kindPure, nil},
@@ -44,9 +45,13 @@ func table() []row {
 		{"core/vrrp", kindPure, []string{"core/vrrp/wire"}},
 
 		{"core/kernel/kerneltest/...", kindFree, []string{"core/..."}},
+		{"core/kernel/rtnl/inet", kindPure, nil},
+		{"core/kernel/rtnl", kindEdge, join(pure, []string{"core/kernel/rtnl/inet"})},
+		{"core/kernel/vmac", kindEdge, join(pure, []string{"core/kernel/rtnl/..."})},
 		{"core/kernel/...", kindEdge, pure},
 
 		{"core/balance", kindDrive, driver},
+		{"core/bfdspeaker", kindDrive, driver},
 		{"core/checks", kindDrive, driver},
 		{"core/notify", kindDrive, driver},
 		{"core/pluginhost", kindDrive, driver},
