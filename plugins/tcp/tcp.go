@@ -1,6 +1,9 @@
 // Package tcp is the built-in plugin halo-check-tcp: the check type "tcp",
 // which passes when the target completes a TCP handshake.
 //
+// A server that completes it and resets the connection passes as well: the
+// handshake is all that is asked for.
+//
 // It sends nothing and reads nothing; the connection is closed at once, in
 // order (see sdk/netloop for why not by a reset). All probes of the process
 // share one netloop.Loop, which is opened by the first of them: describing and

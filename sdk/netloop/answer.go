@@ -15,7 +15,7 @@ type State uint8
 // The states.
 const (
 	pending State = iota // not ended; never in an Answer that leaves the package
-	// Connected means the handshake completed.
+	// Connected means the handshake completed, whatever came of the connection.
 	Connected
 	// TimedOut means nothing came before the deadline.
 	TimedOut
@@ -98,7 +98,7 @@ func handshakeReason(errno syscall.Errno) (check.Outcome, check.Reason) {
 		return check.Fail, check.ReasonRefused
 	case unix.ETIMEDOUT:
 		return check.Fail, check.ReasonTimeout
-	case unix.ECONNRESET, unix.ECONNABORTED, unix.EPIPE:
+	case unix.ECONNABORTED:
 		return check.Fail, check.ReasonReset
 	case unix.ENETUNREACH, unix.EHOSTUNREACH, unix.EHOSTDOWN, unix.ENONET,
 		unix.ENOPROTOOPT, unix.EPROTO, unix.EOPNOTSUPP, unix.EACCES:

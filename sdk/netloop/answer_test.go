@@ -20,9 +20,7 @@ func TestResultOfErrno(t *testing.T) {
 	}{
 		{netloop.HandshakeFailed, unix.ECONNREFUSED, check.Fail, check.ReasonRefused},
 		{netloop.HandshakeFailed, unix.ETIMEDOUT, check.Fail, check.ReasonTimeout},
-		{netloop.HandshakeFailed, unix.ECONNRESET, check.Fail, check.ReasonReset},
 		{netloop.HandshakeFailed, unix.ECONNABORTED, check.Fail, check.ReasonReset},
-		{netloop.HandshakeFailed, unix.EPIPE, check.Fail, check.ReasonReset},
 		{netloop.HandshakeFailed, unix.EHOSTUNREACH, check.Fail, check.ReasonUnreachable},
 		{netloop.HandshakeFailed, unix.ENETUNREACH, check.Fail, check.ReasonUnreachable},
 		{netloop.HandshakeFailed, unix.EHOSTDOWN, check.Fail, check.ReasonUnreachable},

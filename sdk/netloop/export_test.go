@@ -6,3 +6,6 @@ func (l *Loop) Asleep() bool {
 	defer l.mu.Unlock()
 	return l.parked
 }
+
+// Ended is ended, which only a late look calls.
+var Ended = ended

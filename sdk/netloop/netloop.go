@@ -239,7 +239,7 @@ func (l *Loop) collect(epoll int) (last int) {
 			// connected; only the others need a system call to say why.
 			answer := Answer{State: Connected, Took: time.Duration(now - a.started)}
 			if event.Events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
-				answer.State, answer.Errno = HandshakeFailed, socketError(a.fd)
+				answer.State, answer.Errno = ended(a.fd)
 			}
 			l.finish(slot, answer)
 		}

@@ -119,17 +119,21 @@ func zoneIndex(zone string) (uint32, error) {
 	return uint32(link.Index), nil
 }
 
-// socketError fetches and clears the error that ended a handshake.
-func socketError(fd int) syscall.Errno {
+// ended says how the handshake ended on a socket that is in error or hung up.
+func ended(fd int) (State, syscall.Errno) {
 	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err != nil {
-		return errnoOf(err)
+		return HandshakeFailed, errnoOf(err)
 	}
-	if n == 0 {
-		// Hung up without an error: the connection came and went.
-		return unix.ECONNRESET
+	switch errno := syscall.Errno(n); errno {
+	case 0, unix.ECONNRESET, unix.EPIPE:
+		// The connection came and went: a reset in place of an answer would be
+		// ECONNREFUSED. Whether it is seen connected or gone depends on nothing
+		// but how late this process looks, which must not decide.
+		return Connected, 0
+	default:
+		return HandshakeFailed, errno
 	}
-	return syscall.Errno(n)
 }
 
 func errnoOf(err error) syscall.Errno {
