@@ -74,6 +74,9 @@ type StateChanged struct {
 	Reason   Reason
 	// Faults is the set of causes, empty unless To is Fault.
 	Faults Faults
+	// Detail names what raised the gravest of them, where FaultRaised said so,
+	// or the member that moved the sync group.
+	Detail string
 	// Priority is the effective one.
 	Priority uint8
 	// Peer is the router whose advertisement, or silence, led here; invalid if
@@ -81,9 +84,19 @@ type StateChanged struct {
 	Peer netip.Addr
 }
 
+// EffectiveChanged tells that trackers or the configuration have moved the
+// effective priority. An active router has advertised it by then.
+type EffectiveChanged struct {
+	From, To uint8
+	// Detail is that of the PriorityChanged, empty if the configuration changed.
+	Detail string
+}
+
 func (*SendAdvert) action()      {}
 func (AcquireAddresses) action() {}
 func (ReleaseAddresses) action() {}
 func (Announce) action()         {}
 func (StateChanged) action()     {}
+func (EffectiveChanged) action() {}
 func (Mismatch) action()         {}
+func (Standing) action()         {}

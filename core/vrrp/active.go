@@ -16,6 +16,10 @@ type activeState struct {
 	// contested says that another active router was heard before the first
 	// advertisement after a stall could be sent.
 	contested bool
+	// tie is when the present row of advertisements of equal priority from a
+	// higher address began, tieHeard when the last of them was. Kept only
+	// where the sync group's first member decides.
+	tie, tieHeard time.Time
 }
 
 // stalled says that this process has not run for so long that backups may have
@@ -48,9 +52,9 @@ func (r *Router) advertise(now time.Time, actions []Action) []Action {
 func (r *Router) retimeActive(now time.Time, old *Config, actions []Action) []Action {
 	quiet := r.config
 	quiet.Preempt, quiet.PreemptDelay, quiet.Source = old.Preempt, old.PreemptDelay, old.Source
-	quiet.Announcement = old.Announcement
+	quiet.Announcement, quiet.Group = old.Announcement, old.Group
 	if !quiet.Equal(old) {
-		actions = r.advertise(now, actions)
+		actions = r.tellChange(now, old.Interval, actions)
 	}
 	if r.config.Announcement.Refresh != old.Announcement.Refresh {
 		r.announce.refresh = after(now, r.config.Announcement.Refresh)
@@ -62,7 +66,7 @@ func (r *Router) retimeActive(now time.Time, old *Config, actions []Action) []Ac
 // that it does not answer a lower priority; doing so does no harm there and
 // ends a split one interval sooner.
 func (r *Router) activeReceived(now time.Time, a *wire.Advertisement, source netip.Addr, actions []Action) []Action {
-	order := source.Compare(r.source)
+	order := compareAddresses(source, r.source)
 	switch {
 	case a.Priority == wire.PriorityRelease && r.stalled(now):
 		return actions
@@ -74,6 +78,9 @@ func (r *Router) activeReceived(now time.Time, a *wire.Advertisement, source net
 		// A network that reflects, or an address used twice. An answer would
 		// come back as the next such advertisement, without end.
 		return r.differs(now, MismatchOwnAddress, source, a, 0, actions)
+	case a.Priority == r.priority && order > 0 && !r.tieSettled(now, a):
+		// No answer: the other one would answer back, without end.
+		return r.differs(now, MismatchOtherActive, source, a, 0, actions)
 	case a.Priority == r.priority && order > 0:
 		return r.yield(now, a, ReasonHigherAddress, source, actions)
 	case r.ownerGivesUp(now, a):
@@ -97,7 +104,7 @@ func (r *Router) activeReceived(now time.Time, a *wire.Advertisement, source net
 	// A split that has healed: the neighbours that have learnt the other
 	// router's address have to be won back.
 	actions = r.differs(now, MismatchOtherActive, source, a, 0, actions)
-	return r.announceAgain(now, AnnounceLowerPriority, actions)
+	return r.reclaim(now, AnnounceLowerPriority, actions)
 }
 
 // yield makes way for a better router and learns its interval at once.
@@ -109,7 +116,7 @@ func (r *Router) yield(now time.Time, a *wire.Advertisement, reason Reason, sour
 	actions = r.send(r.priority, actions)
 	r.active, r.announce = activeState{}, announceState{}
 	r.clearActiveMismatches()
-	r.backup = backupState{interval: r.config.Interval}
+	r.backup = backupState{interval: r.config.Interval, defers: true}
 	if r.config.Version == wire.V3 {
 		r.backup.interval, r.backup.learned = a.Interval, true
 	}
@@ -131,7 +138,7 @@ func (r *Router) activeDeadline(now time.Time, actions []Action) []Action {
 		if stalled {
 			// Backups may have given this router up in the meantime, and the
 			// neighbours may have learnt another address.
-			actions = r.announceAgain(now, reason, actions)
+			actions = r.reclaim(now, reason, actions)
 		}
 	}
 	return r.announceDue(now, actions)

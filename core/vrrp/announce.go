@@ -44,6 +44,18 @@ func (r *Router) announceAgain(now time.Time, reason AnnounceReason, actions []A
 	return r.burst(now, c.LowerPriorityRepeat, reason, actions)
 }
 
+// reclaim is such a burst, and lets the sync group know, whose other members
+// were not heard any better than this one.
+func (r *Router) reclaim(now time.Time, reason AnnounceReason, actions []Action) []Action {
+	before := r.announce.last
+	actions = r.announceAgain(now, reason, actions)
+	if !r.announce.last.Equal(before) {
+		r.standing.Reclaims++
+		r.standing.Reclaim = reason
+	}
+	return actions
+}
+
 // announceDue sends the bursts whose time has come.
 func (r *Router) announceDue(now time.Time, actions []Action) []Action {
 	c, s := &r.config.Announcement, &r.announce

@@ -40,6 +40,22 @@ type Config struct {
 	// Auth is for version 2.
 	Auth         wire.Auth
 	Announcement Announcement
+	// AlsoV2 makes a version 3 router speak and hear version 2 as well, while
+	// a network moves from one to the other (RFC 9568 §8.4.2). IPv4 only, and
+	// without authentication.
+	AlsoV2 bool
+	// Hold is for how long from its first event the router listens without
+	// taking part in the election: see StartupHold. Only New reads it.
+	Hold time.Duration
+	// Group is the sync group it belongs to; Enroll fills it in.
+	Group Membership
+}
+
+// StartupHold is how much is left of a delay that counts from the daemon's start
+// and one that counts from the machine's: the longer rest, or zero. Where the two
+// times come from is the caller's business.
+func StartupHold(startupDelay, sinceStart, delayAfterBoot, sinceBoot time.Duration) time.Duration {
+	return max(0, startupDelay-sinceStart, delayAfterBoot-sinceBoot)
 }
 
 // Announcement is when an active router tells the neighbours where the addresses
@@ -65,7 +81,7 @@ type Announcement struct {
 // Validate says whether a Router can work with the configuration.
 func (c *Config) Validate() error {
 	a := wire.Advertisement{
-		Version: c.Version, VRID: c.VRID, Priority: c.Priority,
+		Version: c.Version, Family: c.family(), VRID: c.VRID, Priority: c.Priority,
 		Interval: c.Interval, Addresses: c.Addresses, Auth: c.Auth,
 	}
 	if err := a.Validate(); err != nil {
@@ -76,31 +92,51 @@ func (c *Config) Validate() error {
 		return errors.New("priority 0 is reserved for giving up")
 	case c.PreemptDelay < 0:
 		return fmt.Errorf("preempt delay %v is negative", c.PreemptDelay)
-	case c.Source.IsValid() && !c.Source.Is4():
-		return fmt.Errorf("source address %v is not an IPv4 address", c.Source)
+	case c.Hold < 0:
+		return fmt.Errorf("startup delay %v is negative", c.Hold)
+	case c.Source.IsValid() && !c.family().Has(c.Source):
+		return fmt.Errorf("source address %v is not an %v address", c.Source, c.family())
+	case c.AlsoV2 && c.Version != wire.V3:
+		return errors.New("version 2 beside another version needs that to be 3")
+	case c.AlsoV2 && c.family() != wire.IPv4:
+		return errors.New("version 2 has no IPv6")
 	}
 	return nil
 }
 
+// family is that of the addresses: one virtual router has one (RFC 9568 §1).
+func (c *Config) family() wire.Family {
+	if len(c.Addresses) > 0 && wire.IPv6.Has(c.Addresses[0]) {
+		return wire.IPv6
+	}
+	return wire.IPv4
+}
+
 // Equal says whether two configurations are the same, the order of the
-// addresses included: it is what goes on the wire.
+// addresses included: it is what goes on the wire. Hold is not compared.
 func (c *Config) Equal(other *Config) bool {
 	a, b := *c, *other
 	same := slices.Equal(a.Addresses, b.Addresses)
 	return same && a.Version == b.Version && a.VRID == b.VRID && a.Priority == b.Priority &&
 		a.Interval == b.Interval && a.Preempt == b.Preempt && a.PreemptDelay == b.PreemptDelay &&
 		a.Source == b.Source && a.Checksum == b.Checksum && a.Auth == b.Auth &&
-		a.Announcement == b.Announcement
+		a.Announcement == b.Announcement && a.AlsoV2 == b.AlsoV2 && a.Group == b.Group
 }
 
 // Expect is what the receive checks compare advertisements with.
 func (c *Config) Expect() wire.Expect {
 	return wire.Expect{
-		Version: c.Version, Interval: c.Interval, Auth: c.Auth, Checksum: c.Checksum,
-		Addresses: c.Addresses, Group: wire.GroupIPv4(),
+		Version: c.Version, Family: c.family(), Interval: c.Interval, Auth: c.Auth, Checksum: c.Checksum,
+		Addresses: c.Addresses, Group: c.family().Group(),
 	}
 }
 
 // owner says whether the virtual addresses are this router's own
 // (RFC 9568 §5.2.4).
 func (c *Config) owner() bool { return c.Priority == wire.PriorityOwner }
+
+// compareAddresses orders the primary addresses of two routers: as numbers
+// (RFC 9568 §6.4.3), whatever link the caller says they are on.
+func compareAddresses(a, b netip.Addr) int {
+	return a.Unmap().WithZone("").Compare(b.Unmap().WithZone(""))
+}

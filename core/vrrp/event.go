@@ -54,10 +54,23 @@ type FaultRaised struct {
 	// For is after what time the cause goes away by itself; zero means when
 	// FaultCleared says so.
 	For time.Duration
+	// Detail names what raised it, the tracker for example, for people to
+	// read. Raising a cause again replaces it.
+	Detail string
 }
 
 // FaultCleared removes a cause.
 type FaultCleared struct{ Cause FaultCause }
+
+// PriorityChanged is the effective priority that the trackers ask for. It holds
+// until the next one, or until a Reconfigured changes the configured priority: post
+// what the trackers make of that behind it. Below 1 and above 254 it is cut off, and an owner does not move:
+// 0 and 255 mean something else on the wire (RFC 9568 §5.2.4).
+type PriorityChanged struct {
+	Priority int
+	// Detail says which trackers, for people to read.
+	Detail string
+}
 
 // Stopped ends the router (the Shutdown event of RFC 9568 §6.4.2 and §6.4.3).
 // It answers no event after it.
@@ -70,4 +83,8 @@ func (DeadlineReached) event()  {}
 func (Reconfigured) event()     {}
 func (FaultRaised) event()      {}
 func (FaultCleared) event()     {}
+func (PriorityChanged) event()  {}
+func (GroupActivated) event()   {}
+func (GroupYielded) event()     {}
+func (GroupAnnounced) event()   {}
 func (Stopped) event()          {}

@@ -21,9 +21,14 @@ const (
 	// FaultAddressesLost: the virtual addresses cannot be kept on the
 	// interface, so another router should hold them.
 	FaultAddressesLost
+	// FaultTracker: something that is tracked without a weight is down.
+	FaultTracker
+	// FaultGroup: another member of the sync group has a fault. Only the Group
+	// raises and clears it.
+	FaultGroup
 )
 
-const faultCauses = int(FaultAddressesLost) + 1
+const faultCauses = int(FaultGroup) + 1
 
 // String is the cause's word in logs, status and metrics.
 func (c FaultCause) String() string { return c.reason().String() }
@@ -40,6 +45,10 @@ func (c FaultCause) reason() Reason {
 		return ReasonNoSocket
 	case FaultAddressesLost:
 		return ReasonAddressesLost
+	case FaultTracker:
+		return ReasonTracker
+	case FaultGroup:
+		return ReasonGroup
 	default:
 		return ReasonNone
 	}
@@ -78,26 +87,39 @@ func (f Faults) with(c FaultCause, present bool) Faults {
 	return f &^ (1 << c)
 }
 
-// reason is that of the gravest cause.
-func (f Faults) reason() Reason {
+// gravest is the first cause of the set, or faultCauses if it is empty.
+func (f Faults) gravest() FaultCause {
 	for i := range faultCauses {
 		if c := FaultCause(i); f.Has(c) {
-			return c.reason()
+			return c
 		}
 	}
-	return ReasonNone
+	return FaultCause(faultCauses)
 }
+
+// reason is that of the gravest cause.
+func (f Faults) reason() Reason { return f.gravest().reason() }
 
 // faultState is the set of causes, and when those that end by themselves do.
 type faultState struct {
 	causes Faults
 	// until holds, per cause, when it heals; zero means when it is cleared.
 	until [faultCauses]time.Time
+	// details holds, per cause, what raised it.
+	details [faultCauses]string
+}
+
+// detail is that of the gravest cause.
+func (s *faultState) detail() string {
+	if s.causes == 0 {
+		return ""
+	}
+	return s.details[s.causes.gravest()]
 }
 
 func (s *faultState) set(c FaultCause, present bool) {
 	s.causes = s.causes.with(c, present)
-	s.until[c] = time.Time{}
+	s.until[c], s.details[c] = time.Time{}, ""
 }
 
 func (s *faultState) deadline() time.Time {

@@ -1,7 +1,6 @@
 package vrrp_test
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -25,7 +24,33 @@ type lan struct {
 	// lose decides about each copy of a packet; nil loses none.
 	lose   func(from, to *node) bool
 	flying []packet
+	// actions is memory that is used again.
+	actions []vrrp.Action
+	// hop is how long an order of a sync group, or what it is told, travels.
+	hop    time.Duration
+	notes  []note
+	groups []*team
 	trace  func(format string, args ...any)
+	// left is told of every transition out of Active and the event that was
+	// handled.
+	left func(n *node, c vrrp.StateChanged, during any)
+}
+
+// team is a sync group and the routers on one machine that are in it.
+type team struct {
+	name    string
+	machine *vrrp.Group
+	frozen  bool
+	wall    time.Duration
+	state   vrrp.GroupStateChanged
+}
+
+// note is an order of a sync group on its way to a router.
+type note struct {
+	at    time.Time
+	to    *node
+	epoch int
+	event vrrp.Event
 }
 
 type packet struct {
@@ -41,10 +66,19 @@ type node struct {
 	source netip.Addr
 	// cut says that the node neither hears nor is heard.
 	cut bool
+	// segment is the network it is on, side the part of it if that is split.
+	segment, side int
+	// team is its sync group, if any, and epoch counts its restarts.
+	team  *team
+	epoch int
+	// wall is how far the machine's wall clock has been stepped, lag how late
+	// it looks at its deadlines.
+	wall, lag time.Duration
 	// frozen says that the process does not run; what arrives waits.
 	frozen  bool
 	stopped bool
 	waiting []packet
+	orders  []note
 	// holds says whether the last order was to acquire or to release.
 	holds    bool
 	received wire.Advertisement
@@ -54,8 +88,11 @@ type node struct {
 
 func newLAN(t testing.TB) *lan {
 	t.Helper()
-	start := time.Unix(1_000_000, 0)
-	return &lan{t: t, start: start, now: start, trace: func(string, ...any) {}}
+	start := time.Now() // For its monotonic reading: what it says does not matter.
+	return &lan{
+		t: t, start: start, now: start, trace: func(string, ...any) {},
+		left: func(*node, vrrp.StateChanged, any) {},
+	}
 }
 
 func (l *lan) add(name, source string, config vrrp.Config) *node {
@@ -80,27 +117,32 @@ func (l *lan) up(n *node) {
 
 func (l *lan) handle(n *node, event vrrp.Event) {
 	l.t.Helper()
-	for _, action := range n.router.Handle(l.now, event, nil) {
-		l.act(n, action)
+	l.actions = n.router.Handle(stepped(l.now, n.wall), event, l.actions[:0])
+	for _, action := range l.actions {
+		l.act(n, action, event)
 	}
 }
 
-func (l *lan) act(n *node, action vrrp.Action) {
+func (l *lan) act(n *node, action vrrp.Action, event vrrp.Event) {
 	l.t.Helper()
 	switch a := action.(type) {
 	case *vrrp.SendAdvert:
 		n.adverts++
-		l.trace("%s sends priority %d interval %v from %v", n.name, a.Advertisement.Priority, a.Advertisement.Interval, a.Source)
+		if _, also := n.router.ExpectV2(); also {
+			l.trace("%s sends v%d priority %d interval %v from %v", n.name, a.Advertisement.Version, a.Advertisement.Priority, a.Advertisement.Interval, a.Source)
+		} else {
+			l.trace("%s sends priority %d interval %v from %v", n.name, a.Advertisement.Priority, a.Advertisement.Interval, a.Source)
+		}
 		b, err := a.Advertisement.Append(nil, a.Source, a.Destination, a.Checksum)
 		if err != nil {
 			l.t.Fatalf("%s: %v", n.name, err)
 		}
 		m := wire.Meta{Source: a.Source, Destination: a.Destination, TTL: wire.HopLimit}
 		for _, to := range l.nodes {
-			if to == n || n.cut || to.cut || l.lose != nil && l.lose(n, to) {
+			if to == n || !connected(n, to) || l.lose != nil && l.lose(n, to) {
 				continue
 			}
-			l.flying = append(l.flying, packet{at: l.now.Add(l.latency), from: n, to: to, bytes: bytes.Clone(b), meta: m})
+			l.flying = append(l.flying, packet{at: l.now.Add(l.latency), from: n, to: to, bytes: b, meta: m})
 		}
 	case vrrp.AcquireAddresses:
 		n.holds = true
@@ -113,6 +155,15 @@ func (l *lan) act(n *node, action vrrp.Action) {
 		l.trace("%s announces %d times: %v", n.name, a.Repeat, a.Reason)
 	case vrrp.StateChanged:
 		l.trace("%s", describe(n.name, a))
+		if a.From == vrrp.Active {
+			l.left(n, a, event)
+		}
+	case vrrp.EffectiveChanged:
+		l.trace("%s effective priority %d -> %d%s", n.name, a.From, a.To, because(a.Detail))
+	case vrrp.Standing:
+		if n.team != nil {
+			l.tell(n.team, vrrp.MemberStanding{Member: n.name, Standing: a})
+		}
 	case vrrp.Mismatch:
 		l.trace("%s mismatch %v with %v: ours %s, theirs %s", n.name, a.Kind, a.Peer, a.Ours, a.Theirs)
 	}
@@ -123,6 +174,7 @@ func describe(name string, c vrrp.StateChanged) string {
 	if c.Faults != 0 {
 		s += ", faults " + c.Faults.String()
 	}
+	s += because(c.Detail)
 	if c.Peer.IsValid() {
 		s += ", peer " + c.Peer.String()
 	}
@@ -141,6 +193,9 @@ func (l *lan) deliver(p packet) {
 		return
 	}
 	expect := n.router.Expect()
+	if v2, also := n.router.ExpectV2(); also && p.bytes[0]>>4 == byte(wire.V2) {
+		expect = v2
+	}
 	findings, drop := expect.Check(p.bytes, p.meta, &n.received)
 	if drop != wire.DropNone {
 		l.trace("%s drops an advertisement from %v: %v", n.name, p.meta.Source, drop)
@@ -155,8 +210,11 @@ func (l *lan) deliver(p packet) {
 func (l *lan) thaw(n *node) {
 	l.t.Helper()
 	n.frozen = false
-	waiting := n.waiting
-	n.waiting = nil
+	orders, waiting := n.orders, n.waiting
+	n.orders, n.waiting = nil, nil
+	for _, o := range orders {
+		l.order(o)
+	}
 	for _, p := range waiting {
 		l.deliver(p)
 	}
@@ -185,15 +243,101 @@ func (l *lan) next() (at time.Time, do func(), ok bool) {
 			}
 		}
 	}
+	for i, o := range l.notes {
+		if !ok || o.at.Before(at) {
+			at, ok = o.at, true
+			do = func() {
+				l.notes = slices.Delete(l.notes, i, i+1)
+				l.order(o)
+			}
+		}
+	}
 	for _, n := range l.nodes {
 		if n.frozen {
 			continue
 		}
-		if d, has := n.router.Deadline(); has && (!ok || d.Before(at)) {
-			at, ok, do = d, true, func() { l.fire(n) }
+		if d, has := n.router.Deadline(); has && (!ok || d.Add(n.lag).Before(at)) {
+			at, ok, do = d.Add(n.lag), true, func() { l.fire(n) }
+		}
+	}
+	for _, g := range l.groups {
+		if g.frozen {
+			continue
+		}
+		if d, has := g.machine.Deadline(); has && (!ok || d.Before(at)) {
+			at, ok, do = d, true, func() { l.tell(g, vrrp.GroupDeadlineReached{}) }
 		}
 	}
 	return at, do, ok
+}
+
+// join makes routers a sync group, or changes that of the name.
+func (l *lan) join(name string, configs []vrrp.Config, nodes ...*node) *team {
+	members := make([]vrrp.Member, len(nodes))
+	for i, n := range nodes {
+		members[i] = vrrp.Member{Name: n.name, Config: configs[i]}
+	}
+	members = vrrp.Enroll(name, members)
+	at := slices.IndexFunc(l.groups, func(g *team) bool { return g.name == name })
+	if at < 0 {
+		at = len(l.groups)
+		l.groups = append(l.groups, &team{name: name, machine: vrrp.NewGroup(name, nil)})
+	}
+	g := l.groups[at]
+	l.tell(g, vrrp.GroupReconfigured{Members: members})
+	for i, n := range nodes {
+		n.team = g
+		l.handle(n, vrrp.Reconfigured{Config: members[i].Config})
+	}
+	return g
+}
+
+// tell hands an event to a sync group and sends its orders on their way.
+func (l *lan) tell(g *team, event vrrp.GroupEvent) {
+	l.t.Helper()
+	for _, action := range g.machine.Handle(stepped(l.now, g.wall), event, nil) {
+		switch a := action.(type) {
+		case vrrp.Order:
+			to := l.node(a.Member)
+			l.notes = append(l.notes, note{at: l.now.Add(l.hop), to: to, epoch: to.epoch, event: a.Event})
+			if _, yield := a.Event.(vrrp.GroupYielded); yield {
+				if _, late := event.(vrrp.GroupDeadlineReached); late {
+					l.left(to, vrrp.StateChanged{}, event)
+				}
+			}
+		case vrrp.GroupStateChanged:
+			g.state = a
+			s := fmt.Sprintf("group %s %v -> %v: %v, priority %d", g.name, a.From, a.To, a.Cause, a.Priority)
+			if a.Cause.Peer.IsValid() {
+				s += ", peer " + a.Cause.Peer.String()
+			}
+			l.trace("%s", s)
+		}
+	}
+}
+
+// order hands an order to a router, unless that was started again meanwhile.
+func (l *lan) order(o note) {
+	l.t.Helper()
+	switch {
+	case o.epoch != o.to.epoch || o.to.stopped:
+	case o.to.frozen:
+		o.to.orders = append(o.to.orders, o)
+	default:
+		l.handle(o.to, o.event)
+	}
+}
+
+// connected says whether a packet gets from one to the other.
+func connected(a, b *node) bool {
+	return a.segment == b.segment && a.side == b.side && !a.cut && !b.cut
+}
+
+func because(detail string) string {
+	if detail == "" {
+		return ""
+	}
+	return " (" + detail + ")"
 }
 
 // run lets d pass.
@@ -265,6 +409,17 @@ func lines(actions []vrrp.Action) string {
 			fmt.Fprintf(&b, "%v>%v %v; ", a.From, a.To, a.Reason)
 		case vrrp.Mismatch:
 			fmt.Fprintf(&b, "mismatch %v; ", a.Kind)
+		case vrrp.EffectiveChanged:
+			fmt.Fprintf(&b, "effective %d>%d; ", a.From, a.To)
+		case vrrp.Standing:
+			fmt.Fprintf(&b, "stands %v", a.State)
+			if a.Wants {
+				b.WriteString(" wants")
+			}
+			if a.Defers {
+				b.WriteString(" defers")
+			}
+			fmt.Fprintf(&b, " %d; ", a.Obeyed)
 		}
 	}
 	return strings.TrimSuffix(b.String(), "; ")

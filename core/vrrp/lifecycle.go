@@ -48,14 +48,33 @@ func (r *Router) faultOrHeal(now time.Time, actions []Action) []Action {
 // startup is the Startup event (RFC 9568 §6.4.1, RFC 3768 §6.4.1), at first and
 // whenever a fault has healed.
 func (r *Router) startup(now time.Time, reason Reason, actions []Action) []Action {
-	r.priority, r.owners = r.config.Priority, ownersState{}
-	if r.config.owner() {
+	r.priority, r.owners = r.effective(), ownersState{}
+	r.backup = backupState{interval: r.config.Interval}
+	if !r.config.owner() {
+		r.restartDown(now)
+		actions = append(actions, ReleaseAddresses{})
+		return r.enter(now, Backup, reason, actions)
+	}
+	if !r.mayWait(now) {
 		return r.becomeActive(now, ReasonOwner, actions)
 	}
-	r.backup = backupState{interval: r.config.Interval}
-	r.restartDown(now)
-	actions = append(actions, ReleaseAddresses{})
+	// It has to wait without having heard anybody, and keeps what it has: the
+	// virtual addresses are its own, and without them it has none to speak from.
+	r.waitAsOwner(now)
 	return r.enter(now, Backup, reason, actions)
+}
+
+// mayWait says whether even an owner must not start at once: during the startup
+// delay, and in a sync group, which starts when all of its members can.
+func (r *Router) mayWait(now time.Time) bool {
+	return now.Before(r.held) || r.config.Group.Name != ""
+}
+
+// waitAsOwner makes the timer of a backup end as soon as an owner may start.
+func (r *Router) waitAsOwner(now time.Time) {
+	r.restartDown(now)
+	r.backup.owner = true
+	r.setDown()
 }
 
 // leave takes the router out of the election: RFC 9568 §6.4.3, Shutdown. Peers
@@ -80,7 +99,7 @@ func (r *Router) stop(now time.Time, actions []Action) []Action {
 // reconfigured keeps the state. An unchanged configuration changes nothing at
 // all.
 func (r *Router) reconfigured(now time.Time, config Config, actions []Action) []Action {
-	old := r.config
+	old, was := r.config, r.priority
 	if config.Equal(&old) {
 		return actions
 	}
@@ -88,18 +107,16 @@ func (r *Router) reconfigured(now time.Time, config Config, actions []Action) []
 	r.config = config
 	r.mismatches = [mismatchKinds]mismatchState{}
 	if config.Priority != old.Priority {
-		r.priority, r.owners = config.Priority, ownersState{}
+		r.tracked = 0
+		r.priority, r.owners = r.effective(), ownersState{}
 	}
+	actions = r.regroup(now, &old, actions)
 	switch r.state {
 	case Initialize, Fault:
 	case Backup:
-		if config.owner() && !old.owner() {
-			// As at startup: an owner does not wait (RFC 9568 §6.4.1).
-			return r.becomeActive(now, ReasonOwner, actions)
-		}
-		r.retimeBackup(now, &old)
+		actions = r.retimeBackup(now, &old, actions)
 	case Active:
 		actions = r.retimeActive(now, &old, actions)
 	}
-	return actions
+	return r.reportPriority(was, "", actions)
 }

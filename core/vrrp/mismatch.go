@@ -137,15 +137,15 @@ func (r *Router) observe(now time.Time, e *AdvertReceived, actions []Action) []A
 	if e.Findings.Checksum {
 		actions = r.differs(now, MismatchChecksum, e.Source, a, 0, actions)
 	}
-	if a.Priority == wire.PriorityOwner && r.config.owner() && e.Source != r.source {
+	if a.Priority == wire.PriorityOwner && r.config.owner() && compareAddresses(e.Source, r.source) != 0 {
 		actions = r.differs(now, MismatchTwoOwners, e.Source, a, 0, actions)
 	}
-	r.agrees(e)
+	r.agrees(now, e)
 	return actions
 }
 
 // agrees clears what this peer was reported for and does not do any more.
-func (r *Router) agrees(e *AdvertReceived) {
+func (r *Router) agrees(now time.Time, e *AdvertReceived) {
 	for i := range r.mismatches {
 		s := &r.mismatches[i]
 		if len(s.peers) == 0 {
@@ -159,7 +159,14 @@ func (r *Router) agrees(e *AdvertReceived) {
 			persists = e.Findings.Interval
 		case MismatchChecksum:
 			persists = e.Findings.Checksum
-		case MismatchVersion, MismatchAuthentication:
+		case MismatchVersion:
+			// One that speaks both goes on being heard in the other.
+			patience := 3 * max(r.config.Interval, e.Advertisement.Interval)
+			s.forget(func(m *mismatchEntry) bool {
+				return m.report.Peer == e.Source && now.Sub(m.seen) > patience
+			})
+			continue
+		case MismatchAuthentication:
 		case MismatchTwoOwners:
 			persists = e.Advertisement.Priority == wire.PriorityOwner
 		case MismatchOtherActive, MismatchOwnAddress:
@@ -191,12 +198,12 @@ func (r *Router) rejected(now time.Time, e *AdvertRejected, actions []Action) []
 		return r.differs(now, MismatchVersion, e.Source, a, uint64(a.Version), actions)
 	case wire.DropAuthType:
 		return r.differs(now, MismatchAuthentication, e.Source, a, uint64(a.Auth.Type), actions)
-	case wire.DropPassword:
+	case wire.DropPassword, wire.DropICV:
 		return r.differs(now, MismatchAuthentication, e.Source, a, uint64(a.Auth.Type)<<8, actions)
 	case wire.DropInterval:
 		return r.differs(now, MismatchInterval, e.Source, a, uint64(a.Interval), actions)
 	case wire.DropNone, wire.DropLength, wire.DropTTL, wire.DropType, wire.DropChecksum,
-		wire.DropDestination, wire.DropNoAddresses, wire.DropZeroInterval:
+		wire.DropDestination, wire.DropNoAddresses, wire.DropZeroInterval, wire.DropSPI, wire.DropReplay:
 	}
 	return actions
 }

@@ -16,13 +16,19 @@ type Router struct {
 	reason Reason
 	// since is when the state was entered.
 	since time.Time
-	// priority is the effective one: the configured one, unless an owner has
-	// stepped back.
+	// priority is the effective one: the configured one and what trackers add
+	// or take, unless an owner has stepped back.
 	priority uint8
+	// tracked is what trackers add or take, zero in an owner.
+	tracked int
 	// source is the address to advertise from: the last usable one, so that a
 	// router which loses it can still try to say goodbye.
 	source  netip.Addr
 	stopped bool
+	// begun says that an event was seen, and held until when the router only
+	// listens after it.
+	begun bool
+	held  time.Time
 
 	faults     faultState
 	backup     backupState
@@ -31,8 +37,15 @@ type Router struct {
 	announce   announceState
 	mismatches [mismatchKinds]mismatchState
 	peer       Peer
-	// advert is the memory of SendAdvert.
-	advert SendAdvert
+	// led is the peer that the last transition was due to, if any.
+	led netip.Addr
+	// v3 is who of those that speak both versions was heard last.
+	v3 v3Peer
+	// standing is what the sync group is to know, as far as it is not computed
+	// from the rest, and reported what it was told last.
+	standing, reported Standing
+	// advert and advertV2 are the memory of SendAdvert.
+	advert, advertV2 SendAdvert
 }
 
 // Peer is the other router that was heard last.
@@ -58,6 +71,17 @@ func (r *Router) Handle(now time.Time, event Event, actions []Action) []Action {
 	if r.stopped {
 		return actions
 	}
+	if !r.begun {
+		r.begun, r.held = true, after(now, r.config.Hold)
+	}
+	actions = r.handle(now, event, actions)
+	if r.config.Group.Name != "" {
+		actions = r.reportStanding(actions)
+	}
+	return actions
+}
+
+func (r *Router) handle(now time.Time, event Event, actions []Action) []Action {
 	switch e := event.(type) {
 	case *AdvertReceived:
 		return r.received(now, e, actions)
@@ -71,11 +95,19 @@ func (r *Router) Handle(now time.Time, event Event, actions []Action) []Action {
 		return r.reconfigured(now, e.Config, actions)
 	case FaultRaised:
 		r.faults.set(e.Cause, true)
-		r.faults.until[e.Cause] = after(now, e.For)
+		r.faults.until[e.Cause], r.faults.details[e.Cause] = after(now, e.For), e.Detail
 		return r.reviewFaults(now, actions)
 	case FaultCleared:
 		r.faults.set(e.Cause, false)
 		return r.reviewFaults(now, actions)
+	case PriorityChanged:
+		return r.priorityChanged(now, e, actions)
+	case GroupActivated:
+		return r.groupActivated(now, e, actions)
+	case GroupYielded:
+		return r.groupYielded(now, e, actions)
+	case GroupAnnounced:
+		return r.groupAnnounced(now, e, actions)
 	case Stopped:
 		return r.stop(now, actions)
 	}
@@ -109,6 +141,9 @@ func (r *Router) State() State { return r.state }
 // received is an advertisement that may be believed, in whatever state.
 func (r *Router) received(now time.Time, e *AdvertReceived, actions []Action) []Action {
 	a := &e.Advertisement
+	if r.config.AlsoV2 && r.repeatedInV2(now, e) {
+		return actions
+	}
 	switch r.state {
 	case Initialize, Fault:
 		// RFC 9568 §6.4.1 knows no advertisement here.
@@ -142,10 +177,20 @@ func (r *Router) deadlineReached(now time.Time, actions []Action) []Action {
 // enter makes the transition and reports it. What the state needs has been
 // set up before.
 func (r *Router) enter(now time.Time, to State, reason Reason, actions []Action) []Action {
-	change := StateChanged{From: r.state, To: to, Reason: reason, Priority: r.priority}
-	if reason.electoral() {
-		change.Peer = r.peer.Address
+	detail := ""
+	if to == Fault {
+		detail = r.faults.detail()
 	}
+	return r.enterDetailed(now, to, reason, detail, actions)
+}
+
+func (r *Router) enterDetailed(now time.Time, to State, reason Reason, detail string, actions []Action) []Action {
+	change := StateChanged{From: r.state, To: to, Reason: reason, Detail: detail, Priority: r.priority}
+	r.led = netip.Addr{}
+	if reason.electoral() {
+		r.led = r.peer.Address
+	}
+	change.Peer = r.led
 	if to == Fault {
 		change.Faults = r.faults.causes
 	}
@@ -158,10 +203,14 @@ func (r *Router) send(priority uint8, actions []Action) []Action {
 	c := &r.config
 	r.advert = SendAdvert{
 		Advertisement: wire.Advertisement{
-			Version: c.Version, VRID: c.VRID, Priority: priority,
+			Version: c.Version, Family: c.family(), VRID: c.VRID, Priority: priority,
 			Interval: c.Interval, Addresses: c.Addresses, Auth: c.Auth,
 		},
-		Source: r.source, Destination: wire.GroupIPv4(), Checksum: c.Checksum,
+		Source: r.source, Destination: c.family().Group(), Checksum: c.Checksum,
 	}
-	return append(actions, &r.advert)
+	actions = append(actions, &r.advert)
+	if c.AlsoV2 {
+		actions = r.sendV2(actions)
+	}
+	return actions
 }

@@ -65,6 +65,10 @@ func TestEveryStateWithEveryEvent(t *testing.T) {
 	rejected := &vrrp.AdvertRejected{Drop: wire.DropVersion, Source: high, Advertisement: wire.Advertisement{Version: wire.V2}}
 	damaged := &vrrp.AdvertRejected{Drop: wire.DropChecksum, Source: high}
 	changed := vrrp.Reconfigured{Config: with(func(c *vrrp.Config) { c.Priority = 110 })}
+	tracked := vrrp.PriorityChanged{Priority: 110}
+	tracker := vrrp.FaultRaised{Cause: vrrp.FaultTracker}
+	activated, yielded := vrrp.GroupActivated{Order: 1}, vrrp.GroupYielded{Order: 2}
+	announced := vrrp.GroupAnnounced{Reason: vrrp.AnnounceLowerPriority}
 	tests := []struct {
 		from  vrrp.State
 		name  string
@@ -79,9 +83,14 @@ func TestEveryStateWithEveryEvent(t *testing.T) {
 		{vrrp.Initialize, "advert priority 0", heard(0, high), "", vrrp.Initialize, none},
 		{vrrp.Initialize, "rejected", rejected, "mismatch version", vrrp.Initialize, none},
 		{vrrp.Initialize, "deadline", vrrp.DeadlineReached{}, "", vrrp.Initialize, none},
-		{vrrp.Initialize, "reconfigured", changed, "", vrrp.Initialize, none},
+		{vrrp.Initialize, "reconfigured", changed, "effective 100>110", vrrp.Initialize, none},
 		{vrrp.Initialize, "fault", vrrp.FaultRaised{Cause: vrrp.FaultNoSocket}, "", vrrp.Initialize, none},
 		{vrrp.Initialize, "fault cleared", vrrp.FaultCleared{Cause: vrrp.FaultNoSocket}, "", vrrp.Initialize, none},
+		{vrrp.Initialize, "tracked", tracked, "effective 100>110", vrrp.Initialize, none},
+		{vrrp.Initialize, "tracker fault", tracker, "", vrrp.Initialize, none},
+		{vrrp.Initialize, "group active", activated, "", vrrp.Initialize, none},
+		{vrrp.Initialize, "group yields", yielded, "", vrrp.Initialize, none},
+		{vrrp.Initialize, "group announces", announced, "", vrrp.Initialize, none},
 		{vrrp.Initialize, "stopped", vrrp.Stopped{}, "release; initialize>initialize stopped", vrrp.Initialize, none},
 
 		{vrrp.Backup, "interface still up", up, "", vrrp.Backup, rest},
@@ -94,9 +103,14 @@ func TestEveryStateWithEveryEvent(t *testing.T) {
 		{vrrp.Backup, "rejected", rejected, "mismatch version", vrrp.Backup, rest},
 		{vrrp.Backup, "damaged", damaged, "", vrrp.Backup, rest},
 		{vrrp.Backup, "early deadline", vrrp.DeadlineReached{}, "", vrrp.Backup, rest},
-		{vrrp.Backup, "reconfigured", changed, "", vrrp.Backup, rest - 39062500*time.Nanosecond},
+		{vrrp.Backup, "reconfigured", changed, "effective 100>110", vrrp.Backup, rest - 39062500*time.Nanosecond},
 		{vrrp.Backup, "fault", vrrp.FaultRaised{Cause: vrrp.FaultNoSocket}, "release; backup>fault no_socket", vrrp.Fault, none},
 		{vrrp.Backup, "fault cleared", vrrp.FaultCleared{Cause: vrrp.FaultNoSocket}, "", vrrp.Backup, rest},
+		{vrrp.Backup, "tracked", tracked, "effective 100>110", vrrp.Backup, rest - 39062500*time.Nanosecond},
+		{vrrp.Backup, "tracker fault", tracker, "release; backup>fault tracker", vrrp.Fault, none},
+		{vrrp.Backup, "group active, unasked", activated, "", vrrp.Backup, rest},
+		{vrrp.Backup, "group yields", yielded, "", vrrp.Backup, rest},
+		{vrrp.Backup, "group announces", announced, "", vrrp.Backup, rest},
 		{vrrp.Backup, "stopped", vrrp.Stopped{}, "release; backup>initialize stopped", vrrp.Initialize, none},
 
 		{vrrp.Active, "interface still up", up, "", vrrp.Active, second / 2},
@@ -111,9 +125,14 @@ func TestEveryStateWithEveryEvent(t *testing.T) {
 		{vrrp.Active, "rejected", rejected, "mismatch version", vrrp.Active, second / 2},
 		{vrrp.Active, "damaged", damaged, "", vrrp.Active, second / 2},
 		{vrrp.Active, "early deadline", vrrp.DeadlineReached{}, "", vrrp.Active, second / 2},
-		{vrrp.Active, "reconfigured", changed, "send 110", vrrp.Active, second},
+		{vrrp.Active, "reconfigured", changed, "send 110; effective 100>110", vrrp.Active, second},
 		{vrrp.Active, "fault", vrrp.FaultRaised{Cause: vrrp.FaultAddressesLost}, "send 0; release; active>fault addresses_lost", vrrp.Fault, none},
 		{vrrp.Active, "fault cleared", vrrp.FaultCleared{Cause: vrrp.FaultAddressesLost}, "", vrrp.Active, second / 2},
+		{vrrp.Active, "tracked", tracked, "send 110; effective 100>110", vrrp.Active, second},
+		{vrrp.Active, "tracker fault", tracker, "send 0; release; active>fault tracker", vrrp.Fault, none},
+		{vrrp.Active, "group active", activated, "", vrrp.Active, second / 2},
+		{vrrp.Active, "group yields", yielded, "send 0; release; active>backup sync_group", vrrp.Backup, down},
+		{vrrp.Active, "group announces", announced, "announce 5 lower_priority", vrrp.Active, second / 2},
 		{vrrp.Active, "stopped", vrrp.Stopped{}, "send 0; release; active>initialize stopped", vrrp.Initialize, none},
 
 		{vrrp.Fault, "interface up", up, "release; fault>backup healed", vrrp.Backup, down},
@@ -121,10 +140,15 @@ func TestEveryStateWithEveryEvent(t *testing.T) {
 		{vrrp.Fault, "advert", heard(200, high), "", vrrp.Fault, none},
 		{vrrp.Fault, "rejected", rejected, "mismatch version", vrrp.Fault, none},
 		{vrrp.Fault, "deadline", vrrp.DeadlineReached{}, "", vrrp.Fault, none},
-		{vrrp.Fault, "reconfigured", changed, "", vrrp.Fault, none},
+		{vrrp.Fault, "reconfigured", changed, "effective 100>110", vrrp.Fault, none},
 		{vrrp.Fault, "second cause", vrrp.FaultRaised{Cause: vrrp.FaultNoSocket}, "", vrrp.Fault, none},
 		{vrrp.Fault, "cause with an end", vrrp.FaultRaised{Cause: vrrp.FaultAddressesLost, For: second}, "", vrrp.Fault, second},
 		{vrrp.Fault, "fault cleared that is not there", vrrp.FaultCleared{Cause: vrrp.FaultNoSocket}, "", vrrp.Fault, none},
+		{vrrp.Fault, "tracked", tracked, "effective 100>110", vrrp.Fault, none},
+		{vrrp.Fault, "tracker fault", tracker, "", vrrp.Fault, none},
+		{vrrp.Fault, "group active", activated, "", vrrp.Fault, none},
+		{vrrp.Fault, "group yields", yielded, "", vrrp.Fault, none},
+		{vrrp.Fault, "group announces", announced, "", vrrp.Fault, none},
 		{vrrp.Fault, "stopped", vrrp.Stopped{}, "release; fault>initialize stopped", vrrp.Initialize, none},
 	}
 	for _, tt := range tests {

@@ -29,11 +29,15 @@ var rewrite = flag.Bool("rewrite", false, "write the traces the scenarios produc
 //	run DURATION                         let time pass
 //	latency DURATION                     how long a packet travels from now on
 //	cut|join NAME                        take it off the network, or back
+//	move NAME NETWORK                    put it on another network, by number
 //	freeze|thaw NAME                     stop its process, or let it go on
+//	step NAME DURATION                   step the wall clock of its machine
 //	advert NAME SOURCE [key=value ...]   it hears an advertisement made up here
 //	set NAME [key=value ...]             reconfigure it
 //	fault NAME CAUSE [DURATION]          raise a cause
 //	clear NAME CAUSE                     clear it
+//	track NAME PRIORITY                  its trackers, or those of a member, ask for a priority
+//	group NAME ROUTER ...                make them a sync group
 //	stop NAME                            stop it
 //	status [NAME ...]                    print what it says of itself
 func TestScenarios(t *testing.T) {
@@ -180,15 +184,41 @@ func (s *script) command(t *testing.T, words []string) {
 		c := s.configs[arg(1)]
 		apply(t, &c, words[2:])
 		s.configs[arg(1)] = c
+		if g := s.node(arg(1)).team; g != nil {
+			t.Fatalf("%s is in group %s: its members change together", arg(1), g.name)
+		}
 		s.handle(s.node(arg(1)), vrrp.Reconfigured{Config: c})
 	case "fault":
 		e := vrrp.FaultRaised{Cause: cause(t, arg(2))}
 		if len(words) > 3 {
 			e.For = duration(t, arg(3))
 		}
+		if e.Cause == vrrp.FaultTracker {
+			e.Detail = "nginx"
+		}
 		s.handle(s.node(arg(1)), e)
 	case "clear":
 		s.handle(s.node(arg(1)), vrrp.FaultCleared{Cause: cause(t, arg(2))})
+	case "track":
+		p, err := strconv.Atoi(arg(2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := s.node(arg(1)); n.team != nil {
+			s.tell(n.team, vrrp.MemberPriority{Member: n.name, Priority: p, Detail: "nginx"})
+		} else {
+			s.handle(n, vrrp.PriorityChanged{Priority: p, Detail: "nginx"})
+		}
+	case "group":
+		s.group(t, arg(1), words[2:])
+	case "move":
+		p, err := strconv.Atoi(arg(2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.node(arg(1)).segment = p
+	case "step":
+		s.node(arg(1)).wall += duration(t, arg(2))
 	case "stop":
 		s.handle(s.node(arg(1)), vrrp.Stopped{})
 		s.node(arg(1)).stopped = true
@@ -201,6 +231,17 @@ func (s *script) command(t *testing.T, words []string) {
 	default:
 		t.Fatalf("unknown command %q", verb)
 	}
+}
+
+// group makes routers a sync group, or changes one.
+func (s *script) group(t *testing.T, name string, names []string) {
+	t.Helper()
+	var nodes []*node
+	var configs []vrrp.Config
+	for _, n := range names {
+		nodes, configs = append(nodes, s.node(n)), append(configs, s.configs[n])
+	}
+	s.join(name, configs, nodes...)
 }
 
 // advert makes up an advertisement; what is not said is as the node expects it.
@@ -221,13 +262,17 @@ func (s *script) advert(t *testing.T, n *node, source string, words []string) {
 		rest = append(rest, w)
 	}
 	apply(t, &c, rest)
-	a := wire.Advertisement{Version: c.Version, VRID: c.VRID, Priority: priority, Interval: c.Interval, Addresses: c.Addresses, Auth: c.Auth}
 	from := netip.MustParseAddr(source)
-	b, err := a.Append(nil, from, wire.GroupIPv4(), c.Checksum)
+	family := wire.IPv4
+	if from.Is6() {
+		family = wire.IPv6
+	}
+	a := wire.Advertisement{Version: c.Version, Family: family, VRID: c.VRID, Priority: priority, Interval: c.Interval, Addresses: c.Addresses, Auth: c.Auth}
+	b, err := a.Append(nil, from, family.Group(), c.Checksum)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.deliver(packet{to: n, bytes: b, meta: wire.Meta{Source: from, Destination: wire.GroupIPv4(), TTL: wire.HopLimit}})
+	s.deliver(packet{to: n, bytes: b, meta: wire.Meta{Source: from, Destination: family.Group(), TTL: wire.HopLimit}})
 }
 
 func (s *script) status(n *node) {
@@ -239,6 +284,7 @@ func (s *script) status(n *node) {
 	if v.Faults != 0 {
 		line += ", faults " + v.Faults.String()
 	}
+	line += because(v.FaultDetail)
 	line += fmt.Sprintf(", interval %v skew %v down %v", v.ActiveAdverInterval, v.SkewTime, v.ActiveDownInterval)
 	if v.Peer.Address.IsValid() {
 		line += fmt.Sprintf(", peer %v priority %d", v.Peer.Address, v.Peer.Priority)
@@ -277,6 +323,10 @@ func apply(t *testing.T, c *vrrp.Config, words []string) {
 			c.Preempt = value == "true"
 		case "preempt_delay":
 			c.PreemptDelay = duration(t, value)
+		case "hold":
+			c.Hold = duration(t, value)
+		case "also_v2":
+			c.AlsoV2 = value == "true"
 		case "addresses":
 			c.Addresses = nil
 			for a := range strings.SplitSeq(value, ",") {
@@ -314,7 +364,7 @@ func duration(t *testing.T, s string) time.Duration {
 
 func cause(t *testing.T, word string) vrrp.FaultCause {
 	t.Helper()
-	for c := vrrp.FaultInterfaceMissing; c <= vrrp.FaultAddressesLost; c++ {
+	for c := vrrp.FaultInterfaceMissing; c <= vrrp.FaultGroup; c++ {
 		if c.String() == word {
 			return c
 		}

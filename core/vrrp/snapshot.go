@@ -17,6 +17,8 @@ type Snapshot struct {
 	// Source is the address advertisements come from.
 	Source netip.Addr
 	Faults Faults
+	// FaultDetail names what raised the gravest of them, where that was said.
+	FaultDetail string
 	// Peer is the other router heard last.
 	Peer Peer
 	// ActiveAdverInterval, SkewTime and ActiveDownInterval are the timers'
@@ -35,7 +37,7 @@ func (r *Router) Snapshot() Snapshot {
 	s := Snapshot{
 		State: r.state, Reason: r.reason, Since: r.since,
 		Priority: r.config.Priority, EffectivePriority: r.priority,
-		Source: r.source, Faults: r.faults.causes, Peer: r.peer,
+		Source: r.source, Faults: r.faults.causes, FaultDetail: r.faults.detail(), Peer: r.peer,
 		ActiveAdverInterval: interval,
 		SkewTime:            SkewTime(r.config.Version, r.priority, interval),
 		ActiveDownInterval:  ActiveDownInterval(r.config.Version, r.priority, interval),

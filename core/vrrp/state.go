@@ -57,7 +57,7 @@ const (
 	ReasonTwoOwners
 	// ReasonHealed: the last cause of a fault has gone.
 	ReasonHealed
-	// ReasonInterfaceMissing and the next four: the gravest cause of a fault.
+	// ReasonInterfaceMissing and the next five: the gravest cause of a fault.
 	ReasonInterfaceMissing
 	// ReasonLinkDown: see FaultLinkDown.
 	ReasonLinkDown
@@ -67,6 +67,12 @@ const (
 	ReasonNoSocket
 	// ReasonAddressesLost: see FaultAddressesLost.
 	ReasonAddressesLost
+	// ReasonTracker: see FaultTracker.
+	ReasonTracker
+	// ReasonGroup: the sync group moved, because of another member.
+	ReasonGroup
+	// ReasonStuck: a member of a sync group does not do what the group decided.
+	ReasonStuck
 	// ReasonStopped: the router was told to stop.
 	ReasonStopped
 )
@@ -80,7 +86,7 @@ func (r Reason) String() string {
 		"none", "startup", "owner", "active_down", "active_resigned",
 		"higher_priority", "higher_address", "two_owners", "healed",
 		"interface_missing", "link_down", "no_source_address", "no_socket",
-		"addresses_lost", "stopped",
+		"addresses_lost", "tracker", "sync_group", "stuck", "stopped",
 	}
 	if int(r) >= len(names) {
 		return "unknown"

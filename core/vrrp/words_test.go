@@ -31,7 +31,7 @@ func TestWords(t *testing.T) {
 	check("reason", vrrp.ReasonCount, func(i int) fmt.Stringer { return vrrp.Reason(i) })
 	check("mismatch", 8, func(i int) fmt.Stringer { return vrrp.MismatchKind(i) })
 	check("announcement", 4, func(i int) fmt.Stringer { return vrrp.AnnounceReason(i) })
-	for c := vrrp.FaultInterfaceMissing; c <= vrrp.FaultAddressesLost; c++ {
+	for c := vrrp.FaultInterfaceMissing; c <= vrrp.FaultGroup; c++ {
 		if s := c.String(); s == "none" || s == "" {
 			t.Errorf("cause %d is called %q", c, s)
 		}
@@ -53,14 +53,16 @@ func TestConfigValidate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(*vrrp.Config){
-		"priority 0":       func(c *vrrp.Config) { c.Priority = 0 },
-		"id 0":             func(c *vrrp.Config) { c.VRID = 0 },
-		"no addresses":     func(c *vrrp.Config) { c.Addresses = nil },
-		"version 4":        func(c *vrrp.Config) { c.Version = 4 },
-		"steps of 1s":      func(c *vrrp.Config) { c.Version, c.Interval = wire.V2, 1500*time.Millisecond },
-		"is negative":      func(c *vrrp.Config) { c.PreemptDelay = -1 },
-		"no authenticat":   func(c *vrrp.Config) { c.Auth.Type = wire.AuthPassword },
-		"not an IPv4 addr": func(c *vrrp.Config) { c.Source = high.Next(); c.Addresses[0] = mapped() },
+		"priority 0":     func(c *vrrp.Config) { c.Priority = 0 },
+		"id 0":           func(c *vrrp.Config) { c.VRID = 0 },
+		"no addresses":   func(c *vrrp.Config) { c.Addresses = nil },
+		"version 4":      func(c *vrrp.Config) { c.Version = 4 },
+		"steps of 1s":    func(c *vrrp.Config) { c.Version, c.Interval = wire.V2, 1500*time.Millisecond },
+		"is negative":    func(c *vrrp.Config) { c.PreemptDelay = -1 },
+		"delay -1ns is":  func(c *vrrp.Config) { c.Hold = -1 },
+		"to be 3":        func(c *vrrp.Config) { c.Version, c.AlsoV2 = wire.V2, true },
+		"no authenticat": func(c *vrrp.Config) { c.Auth.Type = wire.AuthPassword },
+		"is not an ":     func(c *vrrp.Config) { c.Source = high.Next(); c.Addresses[0] = mapped() },
 	} {
 		c := with(change)
 		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
@@ -80,11 +82,15 @@ func TestConfigEqual(t *testing.T) {
 		"preempt": func(c *vrrp.Config) { c.Preempt = !c.Preempt }, "delay": func(c *vrrp.Config) { c.PreemptDelay++ },
 		"addresses": func(c *vrrp.Config) { c.Addresses = append(c.Addresses, high) }, "source": func(c *vrrp.Config) { c.Source = high },
 		"checksum": func(c *vrrp.Config) { c.Checksum = wire.Plain }, "auth": func(c *vrrp.Config) { c.Auth.Type = wire.AuthPassword },
-		"announcement": func(c *vrrp.Config) { c.Announcement.Refresh++ },
+		"announcement": func(c *vrrp.Config) { c.Announcement.Refresh++ }, "second version": func(c *vrrp.Config) { c.AlsoV2 = true },
+		"group": func(c *vrrp.Config) { c.Group.Name = "G" },
 	} {
 		if c := with(change); c.Equal(&a) {
 			t.Errorf("a changed %s goes unnoticed", name)
 		}
+	}
+	if c := with(func(c *vrrp.Config) { c.Hold = time.Minute }); !c.Equal(&a) {
+		t.Error("what counts at the start only makes a configuration another one")
 	}
 }
 
