@@ -261,6 +261,54 @@ func TestCheckDropsAH(t *testing.T) {
 	}
 }
 
+// The order is a promise here, too: the first of several faults is the reason.
+func TestCheckOrderAH(t *testing.T) {
+	packet := unhex(t, keepalivedAH[0].packet)
+	packet[44] = 0x22 // Type.
+	packet[47] = 3    // Length.
+	packet[48] = 0    // Authentication type.
+	packet[49] = 9    // Interval.
+	packet[8] = 1     // TTL.
+	packet[27] = 9    // Association.
+	packet[31] = 0    // Sequence.
+	expect := ahExpect(ahAdvertisement("guessed", 150))
+	expect.Version = wire.V3
+	signed := func(i int, b byte) func() {
+		return func() {
+			packet[i] = b
+			copy(packet[32:44], reference(t, packet, "secret"))
+		}
+	}
+	steps := []struct {
+		want   wire.DropReason
+		repair func()
+	}{
+		{wire.DropLength, signed(47, 2)},
+		{wire.DropTTL, signed(8, 255)},
+		{wire.DropVersion, func() { expect.Version = wire.V2 }},
+		{wire.DropAuthType, signed(48, 2)},
+		{wire.DropSPI, signed(27, 1)},
+		{wire.DropICV, func() { expect.Auth.Password = pass("secret").Password }},
+		{wire.DropReplay, signed(31, 1)},
+		// Each one below was authentic, and the next needs another number.
+		{wire.DropInterval, func() { packet[49] = 1; signed(31, 2)() }},
+		{wire.DropType, func() { packet[44] = 0x21; packet[60] = 1; signed(31, 3)() }},
+		{wire.DropChecksum, func() { packet[60] = 0; signed(31, 4)() }},
+		{wire.DropNone, func() {}},
+	}
+	for i, step := range steps {
+		payload, m, ok := wire.SplitIPv4(packet)
+		if !ok {
+			t.Fatal("not an IPv4 packet")
+		}
+		var a wire.Advertisement
+		if _, got := expect.Check(payload, m, &a); got != step.want {
+			t.Fatalf("step %d: dropped for %v, want %v", i, got, step.want)
+		}
+		step.repair()
+	}
+}
+
 // The header's presence is part of the authentication type: without it, the type
 // alone proves nothing.
 func TestCheckAHMissing(t *testing.T) {

@@ -1,11 +1,13 @@
 // Package wire turns VRRP advertisements into bytes and back, and decides
 // whether a received one may be believed.
 //
-// It knows VRRP version 2 (RFC 3768, with the simple password of RFC 2338) and
-// version 3 (RFC 9568) over IPv4. It is pure: it opens no socket, reads no
-// clock, keeps no state, and gives equal answers to equal questions. The
-// speaker calls it from its one goroutine, with buffers it reuses; nothing
-// here allocates once those have grown.
+// It knows VRRP version 2 (RFC 3768, with the simple password and the IP
+// authentication header of RFC 2338) over IPv4 and version 3 (RFC 9568) over IPv4
+// and IPv6. It is pure: it opens no socket, reads no clock, keeps no state, and
+// gives equal answers to equal questions. What has to be remembered, which is the
+// Sequence of the authentication header, is a value of the caller's. The speaker
+// calls it from its one goroutine, with buffers it reuses; nothing here allocates
+// once those have grown.
 //
 // Durations are time.Duration everywhere but in the bytes: seconds (version 2)
 // and centiseconds (version 3) do not leave this package.

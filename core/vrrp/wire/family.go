@@ -16,6 +16,14 @@ const (
 	IPv6
 )
 
+// FamilyOf is the family of a virtual address; of what is not an address, IPv4.
+func FamilyOf(addr netip.Addr) Family {
+	if IPv6.Has(addr) {
+		return IPv6
+	}
+	return IPv4
+}
+
 // String is the family's word in logs, status and metrics.
 func (f Family) String() string {
 	if f == IPv6 {

@@ -49,6 +49,9 @@ func TestFamilyHas(t *testing.T) {
 		if four, six := wire.IPv4.Has(addr), wire.IPv6.Has(addr); four != tt.four || six != tt.six {
 			t.Errorf("%s: in IPv4 %v, in IPv6 %v", addr, four, six)
 		}
+		if got := wire.FamilyOf(addr); (got == wire.IPv6) != tt.six {
+			t.Errorf("%s is of family %v", addr, got)
+		}
 		if got := wire.IPv6.LinkLocalFirst([]netip.Addr{addr}); got != tt.firstOfSix {
 			t.Errorf("%s can be the first address: %v", addr, got)
 		}
@@ -58,6 +61,9 @@ func TestFamilyHas(t *testing.T) {
 	}
 	if wire.IPv4.Has(netip.Addr{}) || wire.IPv6.Has(netip.Addr{}) {
 		t.Error("no address belongs to a family")
+	}
+	if wire.FamilyOf(netip.Addr{}) != wire.IPv4 {
+		t.Error("no address is not of the zero family")
 	}
 	if wire.IPv6.LinkLocalFirst(nil) {
 		t.Error("no address is a link-local one")
