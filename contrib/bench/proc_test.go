@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -62,20 +63,27 @@ func memoryOf(t *testing.T, pid int) memory {
 	return m
 }
 
-// children lists the processes whose parent is pid.
+// children lists the processes whose parent is pid, whichever of its threads
+// began them.
 func children(t *testing.T, pid int) []int {
 	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var list []int
-	for f := range strings.FieldsSeq(string(text)) {
-		n, err := strconv.Atoi(f)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
 		if err != nil {
-			t.Fatal(err)
+			continue // The thread has ended.
 		}
-		list = append(list, n)
+		for f := range strings.FieldsSeq(string(text)) {
+			n, err := strconv.Atoi(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, n)
+		}
 	}
 	return list
 }
