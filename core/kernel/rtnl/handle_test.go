@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/halo-ha/halo/core/kernel/kerneltest"
+	"github.com/halo-ha/halo/core/kernel/rtnl/inet"
 )
 
 // openIn opens a handle inside a namespace.
@@ -131,9 +132,9 @@ func TestAddedAddressesCarryTheMark(t *testing.T) {
 	if eth0.Index != n.Index("eth0") || eth0.MAC != n.MAC("eth0").String() || !eth0.Up {
 		t.Errorf("eth0 is %+v, want index %d, MAC %s, up", eth0, n.Index("eth0"), n.MAC("eth0"))
 	}
-	var foreign, own *Address
+	var foreign, own *inet.Address
 	for i, a := range eth0.Addresses {
-		switch a.String() {
+		switch a.Prefix.String() {
 		case "192.0.2.1/24":
 			foreign = &eth0.Addresses[i]
 		case "192.0.2.10/24":
@@ -147,8 +148,8 @@ func TestAddedAddressesCarryTheMark(t *testing.T) {
 		t.Fatalf("the added address is %+v, want secondary", own)
 	}
 	// A kernel before 5.18 stores no mark.
-	if own.Protocol != ProtocolHalo && own.Protocol != 0 {
-		t.Errorf("the added address is marked %d, want %d", own.Protocol, ProtocolHalo)
+	if own.Protocol != inet.ProtocolHalo && own.Protocol != 0 {
+		t.Errorf("the added address is marked %d, want %d", own.Protocol, inet.ProtocolHalo)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/halo-ha/halo/core/kernel/rtnl/inet"
 )
 
 // message encodes one netlink message.
@@ -114,10 +116,10 @@ func TestReadIsRepeatedWhenInterrupted(t *testing.T) {
 }
 
 func TestDeletionOrder(t *testing.T) {
-	address := func(p string, secondary bool) Address {
-		return Address{Prefix: netip.MustParsePrefix(p), Secondary: secondary}
+	address := func(p string, secondary bool) inet.Address {
+		return inet.Address{Prefix: netip.MustParsePrefix(p), Secondary: secondary}
 	}
-	present := []Address{
+	present := []inet.Address{
 		address("192.0.2.1/24", false), address("198.51.100.1/24", false),
 		address("192.0.2.10/24", true), address("192.0.2.11/24", true),
 	}

@@ -6,6 +6,8 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/halo-ha/halo/core/kernel/rtnl/inet"
 )
 
 // View is all links with all addresses at one time. It never changes.
@@ -86,8 +88,12 @@ func (t *table) setLink(l Link) {
 		t.changed = true
 		return
 	}
-	if l.Name != "" && l.Name != old.Name || l.MAC != old.MAC || l.Up != old.Up {
-		old.Name, old.MAC, old.Up = l.Name, l.MAC, l.Up
+	if l.Name == "" {
+		l.Name = old.Name
+	}
+	if !l.sameAs(old) {
+		l.Addresses = old.Addresses
+		*old = l
 		t.changed = true
 	}
 }
@@ -105,13 +111,13 @@ func (t *table) deleteLink(index int) {
 	t.changed = true
 }
 
-func (t *table) setAddress(index int, a Address) {
+func (t *table) setAddress(index int, a inet.Address) {
 	l, ok := t.links[index]
 	if !ok {
 		return
 	}
-	i := slices.IndexFunc(l.Addresses, func(o Address) bool { return o.Prefix == a.Prefix })
-	if i >= 0 && l.Addresses[i] == a {
+	i := slices.IndexFunc(l.Addresses, func(o inet.Address) bool { return o.ID() == a.ID() })
+	if i >= 0 && sameAddress(l.Addresses[i], a) {
 		return // A renewed lifetime, say.
 	}
 	t.own(l)
@@ -121,7 +127,7 @@ func (t *table) setAddress(index int, a Address) {
 	// The kernel keeps primary addresses before secondary ones.
 	at := len(l.Addresses)
 	if !a.Secondary {
-		if first := slices.IndexFunc(l.Addresses, func(o Address) bool { return o.Secondary }); first >= 0 {
+		if first := slices.IndexFunc(l.Addresses, func(o inet.Address) bool { return o.Secondary }); first >= 0 {
 			at = first
 		}
 	}
@@ -129,12 +135,12 @@ func (t *table) setAddress(index int, a Address) {
 	t.changed = true
 }
 
-func (t *table) deleteAddress(index int, a Address) {
+func (t *table) deleteAddress(index int, a inet.Address) {
 	l, ok := t.links[index]
 	if !ok {
 		return
 	}
-	i := slices.IndexFunc(l.Addresses, func(o Address) bool { return o.Prefix == a.Prefix })
+	i := slices.IndexFunc(l.Addresses, func(o inet.Address) bool { return o.ID() == a.ID() })
 	if i < 0 {
 		return
 	}
@@ -142,6 +148,15 @@ func (t *table) deleteAddress(index int, a Address) {
 	l.Addresses = slices.Delete(l.Addresses, i, i+1)
 	t.removed = append(t.removed, Removal{Link: l.Name, Index: index, Address: a.Prefix})
 	t.changed = true
+}
+
+// sameAddress tells whether two addresses are alike but for the time that has
+// passed.
+func sameAddress(a, b inet.Address) bool {
+	if a.PreferredFor != 0 && b.PreferredFor != 0 {
+		a.PreferredFor = b.PreferredFor
+	}
+	return a == b
 }
 
 // own copies a link's addresses if a view shares them.
@@ -164,7 +179,7 @@ func (t *table) replace(links []Link) {
 			t.deleteLink(index)
 			continue
 		}
-		if slices.Equal(old.Addresses, now.Addresses) && old.Name == now.Name && old.MAC == now.MAC && old.Up == now.Up {
+		if slices.EqualFunc(old.Addresses, now.Addresses, sameAddress) && old.sameAs(now) {
 			continue
 		}
 		t.changed = true

@@ -9,12 +9,14 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/halo-ha/halo/core/kernel/rtnl/inet"
 )
 
 // addressBody encodes an IPv4 address message as the kernel sends it.
 func addressBody(t *testing.T, index int, p string, flags byte) []byte {
 	t.Helper()
-	body, err := addressMessage(index, netip.MustParsePrefix(p), nil)
+	body, err := addressMessage(index, inet.Address{Prefix: netip.MustParsePrefix(p)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,20 +161,20 @@ func TestPublishedViewsNeverChange(t *testing.T) {
 }
 
 func TestReplaceTellsWhatWasMissed(t *testing.T) {
-	address := func(p string) Address { return Address{Prefix: netip.MustParsePrefix(p)} }
+	address := func(p string) inet.Address { return inet.Address{Prefix: netip.MustParsePrefix(p)} }
 	table := newTable()
 	table.replace([]Link{
 		{Index: 1, Name: "lo"},
-		{Index: 2, Name: "eth0", Addresses: []Address{address("192.0.2.1/24"), address("192.0.2.10/24")}},
-		{Index: 3, Name: "eth1", Addresses: []Address{address("198.51.100.1/24")}},
+		{Index: 2, Name: "eth0", Addresses: []inet.Address{address("192.0.2.1/24"), address("192.0.2.10/24")}},
+		{Index: 3, Name: "eth1", Addresses: []inet.Address{address("198.51.100.1/24")}},
 	})
 	if view, removed := table.snapshot(); view == nil || len(removed) > 0 {
 		t.Fatalf("first dump: view %v, removed %v", view, removed)
 	}
 	same := []Link{
 		{Index: 1, Name: "lo"},
-		{Index: 2, Name: "eth0", Addresses: []Address{address("192.0.2.1/24"), address("192.0.2.10/24")}},
-		{Index: 3, Name: "eth1", Addresses: []Address{address("198.51.100.1/24")}},
+		{Index: 2, Name: "eth0", Addresses: []inet.Address{address("192.0.2.1/24"), address("192.0.2.10/24")}},
+		{Index: 3, Name: "eth1", Addresses: []inet.Address{address("198.51.100.1/24")}},
 	}
 	table.replace(same)
 	if view, _ := table.snapshot(); view != nil {
@@ -180,7 +182,7 @@ func TestReplaceTellsWhatWasMissed(t *testing.T) {
 	}
 	table.replace([]Link{
 		{Index: 1, Name: "lo"},
-		{Index: 2, Name: "eth0", Addresses: []Address{address("192.0.2.1/24"), address("192.0.2.11/24")}},
+		{Index: 2, Name: "eth0", Addresses: []inet.Address{address("192.0.2.1/24"), address("192.0.2.11/24")}},
 		{Index: 4, Name: "eth1"},
 	})
 	view, removed := table.snapshot()
