@@ -108,6 +108,53 @@ func TestKeepalivedAHLongPassword(t *testing.T) {
 	}
 }
 
+func TestSplitIPv4AH(t *testing.T) {
+	whole := keepalivedAH[0].packet
+	options := "46c0004800010000ff3318b2c0000201e0000012 94040000" + whole[40:]
+	tests := []struct {
+		name    string
+		packet  []byte
+		ok      bool
+		payload int
+	}{
+		{"whole", unhex(t, whole), true, 24},
+		{"link padding behind it", append(unhex(t, whole), 1, 2), true, 24},
+		{"nothing behind the header", append([]byte{0x45, 0, 0, 44}, unhex(t, whole)[4:44]...), true, 0},
+		{"cut in the header", unhex(t, whole)[:43], false, 0},
+		{"cut behind the header", unhex(t, whole)[:50], true, 6},
+		{"options, which may change on the way", unhex(t, options), false, 0},
+		{"another protocol behind it", append(append(unhex(t, whole)[:20], 17), unhex(t, whole)[21:]...), false, 0},
+		{"another length of the ICV", append(append(unhex(t, whole)[:21], 5), unhex(t, whole)[22:]...), false, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			payload, m, ok := wire.SplitIPv4(tt.packet)
+			if ok != tt.ok || len(payload) != tt.payload || m.AH.Present != tt.ok {
+				t.Fatalf("got % x, %+v, %v", payload, m, ok)
+			}
+			if !ok {
+				return
+			}
+			want := wire.AH{
+				Present: true, Identification: 1, SPI: 0xc0000201, Sequence: 1,
+				ICV: [12]byte(unhex(t, "54ec1b1ef846fe73169bf58b")),
+			}
+			if m.AH != want {
+				t.Errorf("header %+v, want %+v", m.AH, want)
+			}
+			if payload == nil {
+				t.Error("a payload must not be nil")
+			}
+		})
+	}
+	// The same bytes of another protocol are its payload.
+	packet := unhex(t, whole)
+	packet[9] = wire.Protocol
+	if payload, m, ok := wire.SplitIPv4(packet); !ok || m.AH != (wire.AH{}) || len(payload) != 48 {
+		t.Errorf("got % x, %+v, %v", payload, m, ok)
+	}
+}
+
 // reference is the ICV by the standard library's HMAC, over the packet with
 // zeros where RFC 2402 §3.3.3.1.1.1 and Keepalived want them.
 func reference(t *testing.T, packet []byte, password string) []byte {
@@ -146,9 +193,6 @@ func TestAHRoundTrip(t *testing.T) {
 		packet = packet[1:]
 		if len(packet) > wire.MaxLengthAH {
 			rt.Fatalf("%d bytes", len(packet))
-		}
-		if id := binary.BigEndian.Uint16(packet[4:]); id == 0 {
-			rt.Fatal("the kernel would fill in another identification")
 		}
 		if got, want := packet[32:44], reference(t, packet, password); !bytes.Equal(got, want) {
 			rt.Fatalf("ICV % x, want % x", got, want)
@@ -430,6 +474,9 @@ func TestAppendAHHeader(t *testing.T) {
 		}
 		if got := plainSumAt(packet[:20], 10); got != binary.BigEndian.Uint16(packet[10:]) {
 			t.Errorf("checksum of the IP header % x, want %#04x", packet[10:12], got)
+		}
+		if packet[4] == 0 && packet[5] == 0 {
+			t.Errorf("sequence %#x leaves the identification to the kernel", sequence)
 		}
 		if packet[1] != 0xc0 || packet[8] != 64 || packet[9] != wire.ProtocolAH || int(packet[3]) != len(packet) {
 			t.Errorf("IP header % x", packet[:20])

@@ -150,13 +150,13 @@ func trim(payload []byte, m Meta, family Family) (message []byte, version Versio
 	return payload[:length], version, true
 }
 
-// sameSet compares without regard to order. Peers usually agree on the order,
-// too.
+// sameSet compares without regard to order what was received, which is at most
+// MaxAddresses, with what is configured. Peers usually agree on the order, too.
 func sameSet(a, b []netip.Addr) bool {
 	if slices.Equal(a, b) {
 		return true
 	}
-	if len(a) != len(b) || len(a) > MaxAddresses {
+	if len(a) != len(b) {
 		return false
 	}
 	// On the stack: a peer with another order must not make every one of its

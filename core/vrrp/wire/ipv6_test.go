@@ -177,6 +177,7 @@ func TestCheckDropsIPv6(t *testing.T) {
 		{"over IPv4", func(in *input) {
 			in.meta.Source, in.meta.Destination = netip.MustParseAddr("192.0.2.1"), wire.GroupIPv4()
 		}, wire.DropLength},
+		{"to IPv4", func(in *input) { in.meta.Destination = wire.GroupIPv4() }, wire.DropLength},
 		{"where IPv4 is configured", func(in *input) { in.expect = v3Expect() }, wire.DropLength},
 		{"forwarded", func(in *input) { in.meta.TTL = 254 }, wire.DropTTL},
 		{"version 2, which there is not over IPv6", set(0, 0x21), wire.DropVersion},
