@@ -148,7 +148,7 @@ func (r *Router) backupDeadline(now time.Time, actions []Action) []Action {
 	if !due(b.down, now) {
 		return actions
 	}
-	if late := now.Sub(b.down); late > b.interval && !b.patient {
+	if late := now.Sub(b.down); late > b.interval && !b.patient && !b.owner {
 		// This process was not running when the timer expired. Whether the
 		// active router was silent is unknown, and what it said may still be on
 		// its way up from the network card. Not in the RFC, which knows no late

@@ -124,6 +124,9 @@ func (s *faultState) set(c FaultCause, present bool) {
 
 func (s *faultState) deadline() time.Time {
 	var first time.Time
+	if s.causes == 0 {
+		return first
+	}
 	for i := range s.until {
 		first = earliest(first, s.until[i])
 	}

@@ -68,6 +68,8 @@ type node struct {
 	cut bool
 	// segment is the network it is on, side the part of it if that is split.
 	segment, side int
+	// config is the last one it got.
+	config vrrp.Config
 	// team is its sync group, if any, and epoch counts its restarts.
 	team  *team
 	epoch int
@@ -96,7 +98,7 @@ func newLAN(t testing.TB) *lan {
 }
 
 func (l *lan) add(name, source string, config vrrp.Config) *node {
-	n := &node{name: name, source: netip.MustParseAddr(source), router: vrrp.New(config)}
+	n := &node{name: name, source: netip.MustParseAddr(source), router: vrrp.New(config), config: config}
 	l.nodes = append(l.nodes, n)
 	return n
 }
@@ -116,7 +118,9 @@ func (l *lan) up(n *node) {
 }
 
 func (l *lan) handle(n *node, event vrrp.Event) {
-	l.t.Helper()
+	if e, ok := event.(vrrp.Reconfigured); ok {
+		n.config = e.Config
+	}
 	l.actions = n.router.Handle(stepped(l.now, n.wall), event, l.actions[:0])
 	for _, action := range l.actions {
 		l.act(n, action, event)
@@ -124,7 +128,6 @@ func (l *lan) handle(n *node, event vrrp.Event) {
 }
 
 func (l *lan) act(n *node, action vrrp.Action, event vrrp.Event) {
-	l.t.Helper()
 	switch a := action.(type) {
 	case *vrrp.SendAdvert:
 		n.adverts++
@@ -183,7 +186,6 @@ func describe(name string, c vrrp.StateChanged) string {
 
 // deliver hands a packet to a node as the speaker does.
 func (l *lan) deliver(p packet) {
-	l.t.Helper()
 	n := p.to
 	if n.stopped {
 		return
@@ -223,7 +225,6 @@ func (l *lan) thaw(n *node) {
 
 // fire reports a deadline if it has come.
 func (l *lan) fire(n *node) {
-	l.t.Helper()
 	if at, ok := n.router.Deadline(); ok && !at.After(l.now) {
 		l.handle(n, vrrp.DeadlineReached{})
 		if next, ok := n.router.Deadline(); ok && !next.After(l.now) {
@@ -232,43 +233,66 @@ func (l *lan) fire(n *node) {
 	}
 }
 
-// next is the earliest thing to happen, packets before timers.
-func (l *lan) next() (at time.Time, do func(), ok bool) {
-	for i, p := range l.flying {
-		if !ok || p.at.Before(at) {
-			at, ok = p.at, true
-			do = func() {
-				l.flying = slices.Delete(l.flying, i, i+1)
-				l.deliver(p)
-			}
+// next is the earliest thing to happen, and does it if that is not after end:
+// packets before orders before timers.
+func (l *lan) next(end time.Time) bool {
+	const (
+		none = iota
+		arrival
+		order
+		deadline
+		groupDeadline
+	)
+	var at time.Time
+	what, which := none, 0
+	consider := func(when time.Time, kind, i int) {
+		if what == none || when.Before(at) {
+			at, what, which = when, kind, i
 		}
 	}
-	for i, o := range l.notes {
-		if !ok || o.at.Before(at) {
-			at, ok = o.at, true
-			do = func() {
-				l.notes = slices.Delete(l.notes, i, i+1)
-				l.order(o)
-			}
-		}
+	for i := range l.flying {
+		consider(l.flying[i].at, arrival, i)
 	}
-	for _, n := range l.nodes {
+	for i := range l.notes {
+		consider(l.notes[i].at, order, i)
+	}
+	for i, n := range l.nodes {
 		if n.frozen {
 			continue
 		}
-		if d, has := n.router.Deadline(); has && (!ok || d.Add(n.lag).Before(at)) {
-			at, ok, do = d.Add(n.lag), true, func() { l.fire(n) }
+		if d, ok := n.router.Deadline(); ok {
+			consider(d.Add(n.lag), deadline, i)
 		}
 	}
-	for _, g := range l.groups {
+	for i, g := range l.groups {
 		if g.frozen {
 			continue
 		}
-		if d, has := g.machine.Deadline(); has && (!ok || d.Before(at)) {
-			at, ok, do = d, true, func() { l.tell(g, vrrp.GroupDeadlineReached{}) }
+		if d, ok := g.machine.Deadline(); ok {
+			consider(d, groupDeadline, i)
 		}
 	}
-	return at, do, ok
+	if what == none || at.After(end) {
+		return false
+	}
+	if at.After(l.now) {
+		l.now = at
+	}
+	switch what {
+	case arrival:
+		p := l.flying[which]
+		l.flying = slices.Delete(l.flying, which, which+1)
+		l.deliver(p)
+	case order:
+		o := l.notes[which]
+		l.notes = slices.Delete(l.notes, which, which+1)
+		l.order(o)
+	case deadline:
+		l.fire(l.nodes[which])
+	case groupDeadline:
+		l.tell(l.groups[which], vrrp.GroupDeadlineReached{})
+	}
+	return true
 }
 
 // join makes routers a sync group, or changes that of the name.
@@ -294,7 +318,6 @@ func (l *lan) join(name string, configs []vrrp.Config, nodes ...*node) *team {
 
 // tell hands an event to a sync group and sends its orders on their way.
 func (l *lan) tell(g *team, event vrrp.GroupEvent) {
-	l.t.Helper()
 	for _, action := range g.machine.Handle(stepped(l.now, g.wall), event, nil) {
 		switch a := action.(type) {
 		case vrrp.Order:
@@ -318,7 +341,6 @@ func (l *lan) tell(g *team, event vrrp.GroupEvent) {
 
 // order hands an order to a router, unless that was started again meanwhile.
 func (l *lan) order(o note) {
-	l.t.Helper()
 	switch {
 	case o.epoch != o.to.epoch || o.to.stopped:
 	case o.to.frozen:
@@ -345,15 +367,10 @@ func (l *lan) run(d time.Duration) {
 	l.t.Helper()
 	end := l.now.Add(d)
 	for range 1_000_000 {
-		at, do, ok := l.next()
-		if !ok || at.After(end) {
+		if !l.next(end) {
 			l.now = end
 			return
 		}
-		if at.After(l.now) {
-			l.now = at
-		}
-		do()
 	}
 	l.t.Fatal("the network does not come to rest")
 }
