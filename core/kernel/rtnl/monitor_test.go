@@ -244,12 +244,13 @@ func TestMonitorRunReportsAClosedSocket(t *testing.T) {
 }
 
 func TestSubscriptionRemembersTheLatestRemovals(t *testing.T) {
-	s := &Subscription{m: &Monitor{view: &View{}}, changed: make(chan struct{}, 1)}
-	for i := range removedLimit + 10 {
-		s.deliver([]Removal{{Index: i}})
+	stream := newStream[View, Removal]()
+	s := stream.Subscribe()
+	for i := range eventsLimit + 10 {
+		stream.publish(&View{}, []Removal{{Index: i}})
 	}
 	_, removed := s.Next()
-	if len(removed) != removedLimit || removed[0].Index != 10 || removed[removedLimit-1].Index != removedLimit+9 {
+	if len(removed) != eventsLimit || removed[0].Index != 10 || removed[eventsLimit-1].Index != eventsLimit+9 {
 		t.Errorf("%d removals from %d to %d", len(removed), removed[0].Index, removed[len(removed)-1].Index)
 	}
 	if _, removed := s.Next(); removed != nil {

@@ -30,9 +30,13 @@ const datagramSize = 64 << 10
 // keeps a lost answer from blocking for ever.
 const answerLimit = 5 * time.Second
 
-// batchSize bounds the requests in one system call such that all the answers
-// fit into the smallest usual receive buffer.
-const batchSize = 64
+// batchSize and batchBytes bound the requests in one system call such that they
+// fit into the smallest usual send buffer, and all the answers into the
+// smallest usual receive buffer.
+const (
+	batchSize  = 64
+	batchBytes = 32 << 10
+)
 
 // headerSize is that of struct nlmsghdr; messages are aligned to four bytes.
 const (
@@ -84,7 +88,11 @@ func (s *socket) close() error { return s.conn.Close() }
 func (s *socket) execute(requests []request) []error {
 	results := make([]error, 0, len(requests))
 	for len(requests) > 0 {
-		n := min(len(requests), batchSize)
+		n, size := 0, 0
+		for n < min(len(requests), batchSize) && (n == 0 || size+len(requests[n].body) <= batchBytes) {
+			size += headerSize + alignment + len(requests[n].body)
+			n++
+		}
 		results = append(results, s.executeBatch(requests[:n])...)
 		requests = requests[n:]
 	}

@@ -151,3 +151,28 @@ func TestDeletionOrder(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParseRoute(f *testing.F) {
+	index := func(string) (int, error) { return 2, nil }
+	for _, r := range []inet.Route{
+		{Destination: netip.MustParsePrefix("0.0.0.0/0"), NextHops: []inet.NextHop{{Gateway: netip.MustParseAddr("fe80::1"), Link: "eth0"}}},
+		{Destination: netip.MustParsePrefix("2001:db8::/32"), NextHops: []inet.NextHop{{Link: "eth0"}, {Gateway: netip.MustParseAddr("fe80::1")}}, Metrics: inet.Metrics{MTU: 1400, CongestionControl: "reno"}},
+	} {
+		f.Add(newRoute(r, index, 0).body)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r, _, err := parseRoute(body, func(int) string { return "eth0" })
+		if err == nil && !r.Destination.IsValid() {
+			t.Errorf("%x gave an invalid route", body)
+		}
+		_ = r.String()
+	})
+}
+
+func FuzzParseRule(f *testing.F) {
+	f.Add(ruleRequest(unix.RTM_NEWRULE, 0, inet.Rule{Priority: 1, From: netip.MustParsePrefix("192.0.2.0/24"), UIDs: inet.Some(inet.Range{}), TunnelID: 1}).body)
+	f.Fuzz(func(_ *testing.T, body []byte) {
+		r, _, _ := parseRule(body)
+		_, _ = r.ID().String(), r.Check()
+	})
+}
