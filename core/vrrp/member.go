@@ -130,8 +130,11 @@ func (m *member) asks() uint8 {
 // would misunderstand.
 func (m *member) mustBeTold(priority uint8) bool {
 	s := &m.standing
-	return s.State != Initialize && s.Base == m.base && m.base != wire.PriorityOwner &&
-		s.Priority != priority && m.told != priority
+	present := s.Priority
+	if m.told != 0 {
+		present = m.told
+	}
+	return s.State != Initialize && s.Base == m.base && m.base != wire.PriorityOwner && present != priority
 }
 
 // cause is the member as the reason of what the group does.

@@ -16,6 +16,7 @@ func drawConfig(t *rapid.T) vrrp.Config {
 	c := baseConfig()
 	c.Priority = rapid.Uint8Range(1, 255).Draw(t, "priority")
 	c.Preempt = rapid.Bool().Draw(t, "preempt")
+	c.AlsoV2 = rapid.Bool().Draw(t, "both versions")
 	if rapid.Bool().Draw(t, "delayed") {
 		c.PreemptDelay = time.Duration(rapid.IntRange(1, 20).Draw(t, "delay")) * time.Second
 	}
@@ -31,7 +32,7 @@ func TestRoutersConverge(t *testing.T) {
 		version := rapid.SampledFrom([]wire.Version{wire.V2, wire.V3}).Draw(rt, "version")
 		for i := range rapid.IntRange(2, 4).Draw(rt, "routers") {
 			c := drawConfig(rt)
-			c.Version = version
+			c.Version, c.AlsoV2 = version, false
 			if version == wire.V3 {
 				c.Interval = time.Duration(rapid.IntRange(10, 200).Draw(rt, "cs")) * 10 * time.Millisecond
 			}
@@ -140,6 +141,10 @@ func TestTwoLostAdvertisementsChangeNothing(t *testing.T) {
 func TestSameEventsSameActions(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		config := drawConfig(rt)
+		if rapid.Bool().Draw(rt, "member") {
+			config.Group = vrrp.Membership{Name: "G", First: rapid.Bool().Draw(rt, "first"), Settle: 2 * time.Second}
+			config.Hold = time.Duration(rapid.Int64Range(0, 9e9).Draw(rt, "hold"))
+		}
 		x, y := vrrp.New(config), vrrp.New(config)
 		now := t0
 		for range rapid.IntRange(1, 40).Draw(rt, "events") {
@@ -172,7 +177,7 @@ func TestSameEventsSameActions(t *testing.T) {
 
 func drawEvent(t *rapid.T) vrrp.Event {
 	source := rapid.SampledFrom([]netip.Addr{low, own, high}).Draw(t, "source")
-	switch rapid.IntRange(0, 9).Draw(t, "event") {
+	switch rapid.IntRange(0, 14).Draw(t, "event") {
 	case 0:
 		return vrrp.InterfaceChanged{Exists: rapid.Bool().Draw(t, "exists"), Up: rapid.Bool().Draw(t, "up"), Source: own}
 	case 1, 2:
@@ -188,6 +193,16 @@ func drawEvent(t *rapid.T) vrrp.Event {
 		return vrrp.Reconfigured{Config: drawConfig(t)}
 	case 8:
 		return vrrp.FaultRaised{Cause: vrrp.FaultAddressesLost, For: time.Second}
+	case 9:
+		return vrrp.PriorityChanged{Priority: rapid.IntRange(-300, 300).Draw(t, "asked"), Detail: "nginx"}
+	case 10:
+		return vrrp.GroupActivated{Order: rapid.Uint64().Draw(t, "order")}
+	case 11:
+		return vrrp.GroupYielded{Order: rapid.Uint64().Draw(t, "order"), Detail: "b: link_down"}
+	case 12:
+		return vrrp.GroupAnnounced{Reason: vrrp.AnnounceStalled}
+	case 13:
+		return vrrp.FaultCleared{Cause: vrrp.FaultCause(rapid.IntRange(0, int(vrrp.FaultGroup)).Draw(t, "cause"))}
 	default:
 		return vrrp.DeadlineReached{}
 	}

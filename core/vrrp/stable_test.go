@@ -48,7 +48,7 @@ func (s *simulation) violation() string {
 			heard = true
 		}
 		if !heard {
-			return fmt.Sprintf("%s hears nobody active and is not", a[0].name)
+			return a[0].name + " hears nobody active and is not"
 		}
 	}
 	return ""

@@ -95,11 +95,8 @@ func (r *Router) regroup(now time.Time, old *Config, actions []Action) []Action 
 		r.faults.set(FaultGroup, false)
 		actions = r.reviewFaults(now, actions)
 	}
-	if b := &r.backup; b.wants {
-		// The timer has ended. Alone, that is decided by the next look at it,
-		// and in another group by that one.
-		b.wants, b.down = false, now
-	}
+	// A timer that has ended is looked at again: alone, or for another group.
+	r.backup.wants = false
 	return actions
 }
 
