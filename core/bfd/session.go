@@ -72,7 +72,7 @@ func (s *Session) Handle(now time.Time, event Event, actions []Action) []Action 
 	case Started:
 		if !s.started {
 			s.started, s.since, s.news = true, now, true
-			s.transmit.next(now, s)
+			s.transmit.last = now
 			return s.tell(now, actions)
 		}
 	case *PacketReceived:
