@@ -181,3 +181,30 @@ func TestSetDoesNotWait(t *testing.T) {
 		t.Errorf("seen %q and %q", files.trace, processes.trace)
 	}
 }
+
+// Who has nothing to watch holds no descriptor, while it runs.
+func TestNothingWantedHoldsNothing(t *testing.T) {
+	warm := NewFiles() // The runtime opens what it needs.
+	warm.Set([]File{{Tracker: "f", Path: "/nowhere"}})
+	start(t, warm)
+	newSight(warm).await(t, "f", "up missing")
+
+	before := descriptors(t)
+	f, p := NewFiles(), NewProcesses()
+	f.Set([]File{{Tracker: "f", Path: "/nowhere"}})
+	p.Set([]Process{{Tracker: "p", Name: "nobody", Quorum: 1}})
+	start(t, f)
+	start(t, p)
+	newSight(f).await(t, "f", "up missing")
+	newSight(p).await(t, "p", "down too_few")
+	if during := descriptors(t); len(during) == len(before) {
+		t.Errorf("nothing is open while something is watched: %q", during)
+	}
+	f.Set(nil)
+	p.Set(nil)
+	for begin := time.Now(); !slices.Equal(descriptors(t), before); runtime.Gosched() {
+		if time.Since(begin) > patience {
+			t.Fatalf("open before: %q, now: %q", before, descriptors(t))
+		}
+	}
+}
