@@ -102,7 +102,7 @@ func printStatus(w io.Writer, s control.Status, asJSON bool) error {
 	if p.err != nil {
 		return p.err
 	}
-	for _, section := range []func(io.Writer, control.Status) error{printInstances, printServices, printPlugins} {
+	for _, section := range []func(io.Writer, control.Status) error{printInstances, printGroups, printTrackers, printServices, printPlugins} {
 		if err := section(w, s); err != nil {
 			return err
 		}
@@ -136,6 +136,58 @@ func printInstances(w io.Writer, s control.Status) error {
 		return p.err
 	}
 	return tw.Flush()
+}
+
+func printGroups(w io.Writer, s control.Status) error {
+	if len(s.VRRPSyncGroups) == 0 {
+		return nil
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	p := &printer{w: tw}
+	p.line("")
+	p.line("VRRP SYNC GROUP\tSTATE\tFOR\tPRIORITY\tMEMBERS\tREASON")
+	for _, name := range slices.Sorted(maps.Keys(s.VRRPSyncGroups)) {
+		g := s.VRRPSyncGroups[name]
+		p.line("%s\t%s\t%s\t%d\t%s\t%s", name, g.State, age(s.Time, g.Since), g.Priority, strings.Join(g.Members, " "), g.Reason)
+	}
+	if p.err != nil {
+		return p.err
+	}
+	return tw.Flush()
+}
+
+func printTrackers(w io.Writer, s control.Status) error {
+	if len(s.Trackers) == 0 {
+		return nil
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	p := &printer{w: tw}
+	p.line("")
+	p.line("TRACKER\tTYPE\tSTATE\tFOR\tEFFECT\tREASON")
+	for _, name := range slices.Sorted(maps.Keys(s.Trackers)) {
+		k := s.Trackers[name]
+		p.line("%s\t%s\t%s\t%s\t%s\t%s", name, k.Type, k.State, age(s.Time, k.Since), effect(k), k.Reason)
+	}
+	if p.err != nil {
+		return p.err
+	}
+	return tw.Flush()
+}
+
+// effect says what a tracker does at this moment, and to whom.
+func effect(k control.Tracker) string {
+	words := make([]string, 0, len(k.Instances))
+	for _, instance := range slices.Sorted(maps.Keys(k.Instances)) {
+		if n := k.Instances[instance]; n != 0 {
+			words = append(words, fmt.Sprintf("%s %+d", instance, n))
+		} else {
+			words = append(words, instance+" fault")
+		}
+	}
+	if len(words) == 0 {
+		return "-"
+	}
+	return strings.Join(words, ", ")
 }
 
 func reasonOf(v control.VRRPInstance) string {

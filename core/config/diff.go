@@ -91,6 +91,8 @@ type Difference struct {
 	IPVS           []Field  `json:"ipvs,omitempty"`
 	Control        []Field  `json:"control,omitempty"`
 	Instances      []Change `json:"vrrp_instances,omitempty"`
+	SyncGroups     []Change `json:"vrrp_sync_groups,omitempty"`
+	Trackers       []Change `json:"trackers,omitempty"`
 	VirtualServers []Change `json:"virtual_servers,omitempty"`
 	Plugins        []Change `json:"plugins,omitempty"`
 }
@@ -98,7 +100,7 @@ type Difference struct {
 // Empty reports whether the generations are equal. The file they came from and
 // the order of tables in it do not count.
 func (d Difference) Empty() bool {
-	return len(d.Global)+len(d.IPVS)+len(d.Control)+len(d.Instances)+len(d.VirtualServers)+len(d.Plugins) == 0
+	return len(d.Global)+len(d.IPVS)+len(d.Control)+len(d.Instances)+len(d.SyncGroups)+len(d.Trackers)+len(d.VirtualServers)+len(d.Plugins) == 0
 }
 
 // String returns a line for each changed object, every line ended.
@@ -115,7 +117,7 @@ func (d Difference) String() string {
 	for _, section := range []struct {
 		name    string
 		changes []Change
-	}{{"vrrp_instance", d.Instances}, {"virtual_server", d.VirtualServers}, {"plugin", d.Plugins}} {
+	}{{"vrrp_instance", d.Instances}, {"vrrp_sync_group", d.SyncGroups}, {"tracker", d.Trackers}, {"virtual_server", d.VirtualServers}, {"plugin", d.Plugins}} {
 		for _, change := range section.changes {
 			fmt.Fprintf(&b, "%s %s\n", section.name, change)
 		}
@@ -132,6 +134,8 @@ func Diff(old, next *Generation) Difference {
 		IPVS:           fields(old.IPVS, next.IPVS),
 		Control:        fields(old.Control, next.Control),
 		Instances:      changes(old.Instances, next.Instances),
+		SyncGroups:     changes(old.SyncGroups, next.SyncGroups),
+		Trackers:       changes(old.Trackers, next.Trackers),
 		VirtualServers: changes(old.VirtualServers, next.VirtualServers),
 		Plugins:        changes(old.plugins(next), next.plugins(old)),
 	}

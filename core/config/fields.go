@@ -61,6 +61,8 @@ func (c *comparison) values(name string, old, next any) {
 		c.environments(name, before, next.(Environment))
 	case []*RealServer:
 		compareKeyed(c, name, before, next.([]*RealServer), func(rs *RealServer) string { return rs.Address.String() }, c.realServers)
+	case []TrackUse:
+		c.uses(name, before, next.([]TrackUse))
 	case []*Check:
 		compareKeyed(c, name, before, next.([]*Check), func(check *Check) string { return check.Name }, c.checks)
 	default:
@@ -79,6 +81,26 @@ func (c *comparison) auth(name string, old, next *Auth) {
 		c.add(name, present, "")
 	default:
 		c.structs(name, reflect.ValueOf(*old), reflect.ValueOf(*next))
+	}
+}
+
+// uses compares what is tracked by its names.
+func (c *comparison) uses(name string, old, next []TrackUse) {
+	before := make(map[string]TrackUse, len(old))
+	for _, use := range old {
+		before[use.Tracker] = use
+	}
+	for _, use := range next {
+		path := name + "[" + use.Tracker + "]"
+		if was, had := before[use.Tracker]; had {
+			c.structs(path, reflect.ValueOf(was), reflect.ValueOf(use))
+		} else {
+			c.add(path, "", present)
+		}
+		delete(before, use.Tracker)
+	}
+	for _, gone := range slices.Sorted(maps.Keys(before)) {
+		c.add(name+"["+gone+"]", present, "")
 	}
 }
 

@@ -268,8 +268,11 @@ func (f lists[T]) read(v value) ([]T, bool) {
 	good := true
 	if n := len(v.node.items); n < f.low || n > f.high {
 		message := fmt.Sprintf("has %d %s", n, f.plural)
-		if n == 0 {
+		switch n {
+		case 0:
 			message = "is empty"
+		case 1:
+			message = "has one element"
 		}
 		v.wrong(message, span(f.low, f.high)+" "+f.plural, "")
 		good = false

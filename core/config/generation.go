@@ -27,6 +27,8 @@ type Generation struct {
 	File           string                    `json:"file"`
 	Global         Global                    `json:"global"`
 	Instances      map[string]*Instance      `json:"vrrp_instance"`
+	SyncGroups     map[string]*SyncGroup     `json:"vrrp_sync_group"`
+	Trackers       map[string]*Tracker       `json:"tracker"`
 	VirtualServers map[string]*VirtualServer `json:"virtual_server"`
 	Plugins        map[string]*Plugin        `json:"plugin"` // only those with a table of their own: see Plugin
 	IPVS           IPVS                      `json:"ipvs"`
@@ -43,24 +45,60 @@ type Global struct {
 	RuntimeDir string   `json:"runtime_dir"` // default /run/halo
 	PluginDirs []string `json:"plugin_dirs"` // default: plugins/ beside the halo binary, then /usr/lib/halo/plugins
 	PluginUser string   `json:"plugin_user"` // default "halo" if that account exists, else "nobody"
-	LogLevel   string   `json:"log_level"`   // debug, info (default), warn, error
+	// The longer rest of the two is how long instances only listen at first.
+	StartupDelay   time.Duration `json:"startup_delay"`    // default 0, at most 1h: counted from the start of halo
+	DelayAfterBoot time.Duration `json:"delay_after_boot"` // default 0, at most 1h: counted from the boot of the machine
+	LogLevel       string        `json:"log_level"`        // debug, info (default), warn, error
 }
 
 // Instance is [vrrp_instance.NAME].
 type Instance struct {
-	Name          string         `json:"-"`
-	Interface     string         `json:"interface"`
-	VRID          uint8          `json:"virtual_router_id"`
-	Version       uint8          `json:"version"`         // 2 or 3, default 3
-	Priority      uint8          `json:"priority"`        // 1..255, default 100; 255 = address owner
-	Interval      time.Duration  `json:"advert_interval"` // default 1s; v2 whole seconds 1s..255s, v3 10ms..40.95s in steps of 10ms
-	Preempt       bool           `json:"preempt"`         // default true
-	PreemptDelay  time.Duration  `json:"preempt_delay"`   // default 0, at most 1000s
-	Addresses     []netip.Prefix `json:"addresses"`       // 1..255; without a length: /32
-	SourceAddress netip.Addr     `json:"source_address"`  // default (invalid): the interface's first address
-	Checksum      string         `json:"checksum"`        // v3 only: "pseudo-header" (default) or "plain"
-	GARP          GARP           `json:"garp"`
-	Auth          *Auth          `json:"authentication,omitempty"` // nil = none
+	Name            string         `json:"-"`
+	Interface       string         `json:"interface"`
+	VRID            uint8          `json:"virtual_router_id"`
+	Version         uint8          `json:"version"`         // 2 or 3, default 3
+	Priority        uint8          `json:"priority"`        // 1..255, default 100; 255 = address owner
+	Interval        time.Duration  `json:"advert_interval"` // default 1s; v2 whole seconds 1s..255s, v3 10ms..40.95s in steps of 10ms
+	Preempt         bool           `json:"preempt"`         // default true
+	PreemptDelay    time.Duration  `json:"preempt_delay"`   // default 0, at most 1000s
+	Addresses       []netip.Prefix `json:"addresses"`       // 1..255; without a length: /32
+	SourceAddress   netip.Addr     `json:"source_address"`  // default (invalid): the interface's first address
+	Checksum        string         `json:"checksum"`        // v3 only: "pseudo-header" (default) or "plain"
+	GARP            GARP           `json:"garp"`
+	Track           []TrackUse     `json:"track"`                    // what its priority and its faults depend on
+	TrackInterfaces []string       `json:"track_interfaces"`         // down = fault, beside its own
+	Auth            *Auth          `json:"authentication,omitempty"` // nil = none
+}
+
+// SyncGroup is [vrrp_sync_group.NAME]: virtual routers that move as one.
+type SyncGroup struct {
+	Name    string     `json:"-"`
+	Members []string   `json:"members"` // 2..255 names of instances, each in one group at most
+	Track   []TrackUse `json:"track"`   // counts for every member
+}
+
+// Tracker is [tracker.NAME]: something that virtual routers depend on. Which of
+// the fields behind Reverse are used depends on the type.
+type Tracker struct {
+	Name string `json:"-"`
+	Type string `json:"type"` // one of TrackerTypes
+	// Weight is -253..253. More than 0 is added to the priority while the tracker
+	// is up, less than 0 while it is down; 0, the default, is a fault while it is
+	// down. An element of track may say otherwise.
+	Weight  int  `json:"weight"`
+	Reverse bool `json:"reverse"` // default false: up and down change places
+
+	Interface     string     `json:"interface"`      // interface; address: where the address must be, default anywhere
+	Address       netip.Addr `json:"address"`        // address
+	VirtualServer string     `json:"virtual_server"` // service
+}
+
+// TrackUse is an element of track: the tracker's name, or a table that says
+// what it weighs here.
+type TrackUse struct {
+	Tracker string `json:"tracker"`
+	Weight  int    `json:"weight"`
+	Reverse bool   `json:"reverse"`
 }
 
 // GARP is [vrrp_instance.NAME.garp].

@@ -41,9 +41,10 @@ const (
 func rootHints() map[string]hint {
 	return map[string]hint{
 		"global_defs":          {key: "global"},
-		"vrrp_sync_group":      {planned: true},
-		"tracker":              {planned: true},
 		"vrrp_script":          {planned: true},
+		"vrrp_track_process":   {planned: true},
+		"vrrp_track_file":      {planned: true},
+		"track_file":           {planned: true},
 		"notifier":             {planned: true},
 		"virtual_server_group": {planned: true},
 		"static_ipaddress":     {planned: true},
@@ -54,11 +55,13 @@ func rootHints() map[string]hint {
 
 func globalHints() map[string]hint {
 	return map[string]hint{
-		"script_user":        {key: "plugin_user"},
-		"vrrp_version":       {write: "version = 2 in [vrrp_instance.NAME]"},
-		"vrrp_strict":        {why: "halo always follows the RFC, and opens and closes no firewall for it"},
-		"notification_email": {why: whyNotified},
-		"smtp_server":        {why: whyNotified},
+		"script_user":           {key: "plugin_user"},
+		"vrrp_version":          {write: "version = 2 in [vrrp_instance.NAME]"},
+		"vrrp_startup_delay":    {key: "startup_delay"},
+		"vrrp_delay_after_boot": {key: "delay_after_boot"},
+		"vrrp_strict":           {why: "halo always follows the RFC, and opens and closes no firewall for it"},
+		"notification_email":    {why: whyNotified},
+		"smtp_server":           {why: whyNotified},
 	}
 }
 
@@ -88,10 +91,10 @@ func instanceHints() map[string]hint {
 		"unicast_peer":               {planned: true},
 		"vmac":                       {planned: true},
 		"use_vmac":                   {planned: true},
-		"track":                      {planned: true},
-		"track_interfaces":           {planned: true},
-		"track_interface":            {planned: true},
+		"track_interface":            {key: "track_interfaces"},
 		"track_script":               {planned: true},
+		"track_process":              {write: `track = ["NAME"] with [tracker.NAME]`},
+		"track_file":                 {write: `track = ["NAME"] with [tracker.NAME]`},
 		"routes":                     {planned: true},
 		"virtual_routes":             {planned: true},
 		"rules":                      {planned: true},

@@ -25,6 +25,8 @@ func (r *reader) instance(t *table) *Instance {
 	}
 	in.Interval = ask(t, "advert_interval", t.intervals(in.Version)).or(time.Second)
 	in.GARP = r.garp(t.child("garp", nil))
+	in.Track = ask(t, "track", r.uses()).optional()
+	in.TrackInterfaces = ask(t, "track_interfaces", lists[string]{interfaceNames(), 1, 64, "interfaces"}).optional()
 	in.Auth = r.auth(t)
 	t.versionRules(in)
 	t.preemptRules(in)

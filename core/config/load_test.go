@@ -71,6 +71,8 @@ func TestDefaults(t *testing.T) {
 			GARP: GARP{Repeat: 5, Delay: 5 * time.Second, RefreshRepeat: 1, LowerPriorityRepeat: 5, LowerPriorityDelay: 5 * time.Second},
 		}},
 		VirtualServers: map[string]*VirtualServer{},
+		SyncGroups:     map[string]*SyncGroup{},
+		Trackers:       map[string]*Tracker{},
 		Plugins:        map[string]*Plugin{},
 		IPVS:           IPVS{ResyncInterval: 5 * time.Second},
 		Control:        Control{Socket: "/run/halo/halo.sock"},
@@ -123,9 +125,16 @@ func TestEveryKey(t *testing.T) {
 		File: "full.toml",
 		Global: Global{
 			RouterID: "balancer one", RuntimeDir: "/run/halo-a", PluginUser: "monitor", LogLevel: "debug",
+			StartupDelay: 5 * time.Second, DelayAfterBoot: 90 * time.Second,
 			PluginDirs: []string{"/usr/local/lib/halo/plugins", "/usr/lib/halo/plugins"},
 		},
-		IPVS:    IPVS{ResyncInterval: 30 * time.Second},
+		IPVS:       IPVS{ResyncInterval: 30 * time.Second},
+		SyncGroups: map[string]*SyncGroup{"G1": {Name: "G1", Members: []string{"inside", "dmz"}, Track: []TrackUse{{Tracker: "uplink", Weight: -60, Reverse: true}}}},
+		Trackers: map[string]*Tracker{
+			"uplink": {Name: "uplink", Type: "interface", Weight: -60, Reverse: true, Interface: "eth1"},
+			"tunnel": {Name: "tunnel", Type: "address", Address: netip.MustParseAddr("203.0.113.7"), Interface: "eth2"},
+			"quorum": {Name: "quorum", Type: "service", Weight: 25, VirtualServer: "www.example.com"},
+		},
 		Control: Control{Socket: "/run/halo-a/control.sock", Metrics: "[::1]:9650"},
 		Plugins: map[string]*Plugin{"halo-check-stub": {
 			Name: "halo-check-stub", OnPluginLoss: "fail", PluginGrace: 90 * time.Second,
@@ -149,6 +158,17 @@ func TestEveryKey(t *testing.T) {
 				Preempt: true, Checksum: "plain", Addresses: []netip.Prefix{netip.MustParsePrefix("203.0.113.1/24")},
 				SourceAddress: netip.MustParseAddr("203.0.113.1"),
 				GARP:          GARP{Repeat: 5, Delay: 5 * time.Second, RefreshRepeat: 1, LowerPriorityRepeat: 5, LowerPriorityDelay: 5 * time.Second},
+			},
+			"inside": {
+				Name: "inside", Interface: "eth3", VRID: 53, Version: 3, Priority: 120, Interval: time.Second,
+				Preempt: true, Checksum: "pseudo-header", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.129/25")},
+				GARP:  GARP{Repeat: 5, Delay: 5 * time.Second, RefreshRepeat: 1, LowerPriorityRepeat: 5, LowerPriorityDelay: 5 * time.Second},
+				Track: []TrackUse{{Tracker: "tunnel"}, {Tracker: "quorum", Weight: 40}}, TrackInterfaces: []string{"eth4", "eth5"},
+			},
+			"dmz": {
+				Name: "dmz", Interface: "eth4", VRID: 54, Version: 3, Priority: 120, Interval: time.Second,
+				Preempt: true, Checksum: "pseudo-header", Addresses: []netip.Prefix{netip.MustParsePrefix("198.51.100.129/25")},
+				GARP: GARP{Repeat: 5, Delay: 5 * time.Second, RefreshRepeat: 1, LowerPriorityRepeat: 5, LowerPriorityDelay: 5 * time.Second},
 			},
 		},
 		VirtualServers: map[string]*VirtualServer{"www.example.com": {

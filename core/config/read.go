@@ -15,7 +15,7 @@ const (
 
 // generation reads the whole file.
 func (r *reader) generation(root *node) *Generation {
-	g := &Generation{File: r.source.name, Instances: map[string]*Instance{}, VirtualServers: map[string]*VirtualServer{}, Plugins: map[string]*Plugin{}, origins: r.origins}
+	g := &Generation{File: r.source.name, Instances: map[string]*Instance{}, SyncGroups: map[string]*SyncGroup{}, Trackers: map[string]*Tracker{}, VirtualServers: map[string]*VirtualServer{}, Plugins: map[string]*Plugin{}, origins: r.origins}
 	t := r.table("", root, rootHints())
 	g.Global = r.global(t.child("global", globalHints()))
 	g.IPVS = r.ipvs(t.child("ipvs", nil))
@@ -26,18 +26,22 @@ func (r *reader) generation(root *node) *Generation {
 	for _, named := range t.named("plugin", nil) {
 		g.Plugins[named.name] = r.plugin(named, g)
 	}
+	tracking := r.trackers(t, g)
 	routers := routerSet{}
 	for _, named := range t.named("vrrp_instance", instanceHints()) {
 		instance := r.instance(named)
 		routers.add(named, instance)
+		tracking.instances[named.name] = named
 		g.Instances[named.name] = instance
 	}
+	r.syncGroups(t, g, tracking)
 	services := serviceSet{}
 	for _, named := range t.named("virtual_server", virtualServerHints()) {
 		server := r.virtualServer(named, g)
 		services.add(named, server)
 		g.VirtualServers[named.name] = server
 	}
+	tracking.judge(g)
 	t.done()
 	if len(g.Instances)+len(g.VirtualServers) == 0 && !r.problems.HasErrors() {
 		r.problems = append(r.problems, Problem{
@@ -57,6 +61,9 @@ func (r *reader) global(t *table) Global {
 		PluginDirs: ask(t, "plugin_dirs", lists[string]{absolutePaths(`an absolute path such as "/usr/lib/halo/plugins"`), 1, 16, "directories"}).orMachine(r.machine.pluginDirs()),
 		PluginUser: r.user(t, "plugin_user", r.machine.pluginUser()),
 		LogLevel:   ask(t, "log_level", words{allowed: []string{"debug", "info", "warn", "error"}}).or("info"),
+
+		StartupDelay:   ask(t, "startup_delay", durations{high: time.Hour}).or(0),
+		DelayAfterBoot: ask(t, "delay_after_boot", durations{high: time.Hour}).or(0),
 	}
 }
 

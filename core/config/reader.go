@@ -14,6 +14,7 @@ type reader struct {
 	machine   machine
 	problems  Problems
 	origins   map[*Check]origin
+	tracked   map[string]*Tracker
 	// record, when set, is told every key that is asked for. Keys reads the
 	// tables of halo.toml this way, so that a list of keys cannot drift from
 	// the code that reads them.

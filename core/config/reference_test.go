@@ -22,7 +22,7 @@ type referenceKey struct {
 var (
 	headerLine = regexp.MustCompile(`^\[+([^\]]+)\]+$`)
 	keyLine    = regexp.MustCompile(`^(#?)([a-z0-9_]+) = (.*)$`)
-	chosenName = regexp.MustCompile(`^(vrrp_instance|virtual_server|plugin)\.[^.]+`)
+	chosenName = regexp.MustCompile(`^(vrrp_instance|vrrp_sync_group|tracker|virtual_server|plugin)\.[^.]+`)
 )
 
 // referenceKeys reads the reference file by its lines alone.

@@ -3,7 +3,9 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,13 +46,19 @@ func drawGeneration(t *rapid.T) *Generation {
 		IPVS:           IPVS{ResyncInterval: time.Duration(rapid.IntRange(1, 3600).Draw(t, "resync")) * time.Second},
 		Control:        Control{Socket: "/run/halo/halo.sock"},
 		Instances:      map[string]*Instance{},
+		SyncGroups:     map[string]*SyncGroup{},
+		Trackers:       map[string]*Tracker{},
 		VirtualServers: map[string]*VirtualServer{},
 		Plugins:        map[string]*Plugin{},
 	}
 	for i := range rapid.IntRange(0, 4).Draw(t, "instances") {
 		in := drawInstance(t, i)
 		g.Instances[in.Name] = in
+		k := drawTracker(t, i)
+		g.Trackers[k.Name] = k
+		in.Track = drawUses(t, g)
 	}
+	drawGroup(t, g)
 	for i := range rapid.IntRange(0, 4).Draw(t, "services") {
 		vs := drawService(t, i)
 		g.VirtualServers[vs.Name] = vs
@@ -98,6 +106,45 @@ func drawInstance(t *rapid.T, number int) *Instance {
 		in.SourceAddress = netip.AddrFrom4([4]byte{192, 0, 2, byte(number)})
 	}
 	return in
+}
+
+func drawTracker(t *rapid.T, number int) *Tracker {
+	k := &Tracker{
+		Name: drawName(t, number), Type: rapid.SampledFrom([]string{"address", "interface"}).Draw(t, "tracker"),
+		Weight: rapid.IntRange(-253, 253).Draw(t, "weight"), Reverse: rapid.Bool().Draw(t, "reverse"), Interface: "eth" + strconv.Itoa(number),
+	}
+	if k.Type == "address" {
+		k.Address = netip.AddrFrom4([4]byte{10, 3, 0, byte(number + 1)})
+	}
+	return k
+}
+
+// drawUses draws what some of the trackers weigh for somebody.
+func drawUses(t *rapid.T, g *Generation) []TrackUse {
+	var uses []TrackUse
+	for _, name := range slices.Sorted(maps.Keys(g.Trackers)) {
+		k := g.Trackers[name]
+		switch rapid.IntRange(0, 2).Draw(t, "use") {
+		case 0:
+			uses = append(uses, TrackUse{name, k.Weight, k.Reverse})
+		case 1:
+			uses = append(uses, TrackUse{name, rapid.IntRange(-253, 253).Draw(t, "weight here"), rapid.Bool().Draw(t, "reverse here")})
+		}
+	}
+	return uses
+}
+
+// drawGroup makes a sync group of two instances, if there are any that agree.
+func drawGroup(t *rapid.T, g *Generation) {
+	all := slices.Sorted(maps.Keys(g.Instances))
+	if len(all) < 2 || !rapid.Bool().Draw(t, "group") {
+		return
+	}
+	a, b := g.Instances[all[0]], g.Instances[all[1]]
+	b.Priority, b.Preempt, b.PreemptDelay = a.Priority, a.Preempt, a.PreemptDelay
+	a.Track, b.Track = nil, nil // What members track in different ways is refused.
+	group := &SyncGroup{Name: drawName(t, 0), Members: []string{b.Name, a.Name}, Track: drawUses(t, g)}
+	g.SyncGroups[group.Name] = group
 }
 
 func drawDuration(t *rapid.T, low, high time.Duration) time.Duration {
@@ -164,7 +211,17 @@ func (w *writer) generation(g *Generation) string {
 	fmt.Fprintf(&w.b, "global.log_level = %q # drawn\n", g.Global.LogLevel)
 	fmt.Fprintf(&w.b, "[ipvs]\n  resync_interval = %q\n", g.IPVS.ResyncInterval)
 	for name, in := range g.Instances {
-		w.instance(quotedKey(w, name), in)
+		w.instance(quotedKey(w, name), in, g)
+	}
+	for name, group := range g.SyncGroups {
+		fmt.Fprintf(&w.b, "[vrrp_sync_group.%s]\nmembers = [%q, %q]\n", quotedKey(w, name), group.Members[0], group.Members[1])
+		w.uses(group.Track, g)
+	}
+	for name, k := range g.Trackers {
+		fmt.Fprintf(&w.b, "[tracker.%s]\ntype = %q\nweight = %d\nreverse = %t\ninterface = %q\n", quotedKey(w, name), k.Type, k.Weight, k.Reverse, k.Interface)
+		if k.Type == "address" {
+			fmt.Fprintf(&w.b, "address = %q\n", k.Address)
+		}
 	}
 	for name, vs := range g.VirtualServers {
 		w.service(quotedKey(w, name), vs)
@@ -183,7 +240,27 @@ func quotedKey(w *writer, name string) string {
 	return strconv.Quote(name)
 }
 
-func (w *writer) instance(name string, in *Instance) {
+// uses writes what is tracked: by name where that says it all.
+func (w *writer) uses(uses []TrackUse, g *Generation) {
+	if len(uses) == 0 {
+		return
+	}
+	w.b.WriteString("track = [")
+	for i, u := range uses {
+		k := g.Trackers[u.Tracker]
+		if i > 0 {
+			w.b.WriteString(", ")
+		}
+		if u.Weight == k.Weight && u.Reverse == k.Reverse && w.draws("by name") {
+			fmt.Fprintf(&w.b, "%q", u.Tracker)
+			continue
+		}
+		fmt.Fprintf(&w.b, "{ tracker = %q, weight = %d, reverse = %t }", u.Tracker, u.Weight, u.Reverse)
+	}
+	w.b.WriteString("]\n")
+}
+
+func (w *writer) instance(name string, in *Instance, g *Generation) {
 	garp := fmt.Sprintf("repeat = %d|delay = %q|refresh = %q|refresh_repeat = %d|lower_priority_repeat = %d|lower_priority_delay = %q",
 		in.GARP.Repeat, in.GARP.Delay, in.GARP.Refresh, in.GARP.RefreshRepeat, in.GARP.LowerPriorityRepeat, in.GARP.LowerPriorityDelay)
 	inline := w.draws("garp in braces")
@@ -200,6 +277,7 @@ func (w *writer) instance(name string, in *Instance) {
 		fmt.Fprintf(&w.b, "\t'%s', # an address\n", address)
 	}
 	w.b.WriteString("]\n")
+	w.uses(in.Track, g)
 	if in.SourceAddress.IsValid() {
 		fmt.Fprintf(&w.b, "source_address = %q\n", in.SourceAddress)
 	}

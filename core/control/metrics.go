@@ -66,6 +66,9 @@ var (
 	vipPresentMetric   = gauge("vip_present", "1 while the address is on this machine.", "instance", "address")
 	vipRestoresMetric  = counter("vip_restores_total", "Times the address was put back after somebody removed it.", "instance", "address")
 
+	groupStateMetric = gauge("vrrp_sync_group_state", "1 for the state the sync group is in.", "group", "state")
+	trackerUpMetric  = gauge("tracker_up", "1 when the tracker is up, 0 when down, -1 when unknown.", "tracker", "type")
+
 	serviceUpMetric     = gauge("service_up", "1 while the virtual server has quorum.", "service")
 	serviceWeightMetric = gauge("service_weight", "Total weight of the servers that are up.", "service")
 	serviceSorryMetric  = gauge("service_sorry", "1 while the sorry server serves.", "service")
@@ -105,6 +108,14 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for name, v := range s.VRRPInstances {
 		collectInstance(emit, name, v)
 	}
+	for name, g := range s.VRRPSyncGroups {
+		for _, state := range vrrpStates() {
+			emit(groupStateMetric, truth(state == g.State), name, state)
+		}
+	}
+	for name, k := range s.Trackers {
+		emit(trackerUpMetric, verdict(k.State), name, k.Type)
+	}
 	for name, v := range s.VirtualServers {
 		collectService(emit, name, v)
 	}
@@ -121,8 +132,18 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 
 type emitter func(m metric, value float64, labels ...string)
 
+// verdict is 1 for up, 0 for down and -1 for what is not known.
+func verdict(state string) float64 {
+	if state == "unknown" {
+		return -1
+	}
+	return truth(state == "up")
+}
+
+func vrrpStates() []string { return []string{"initialize", "backup", "active", "fault"} }
+
 func collectInstance(emit emitter, name string, v VRRPInstance) {
-	for _, state := range []string{"initialize", "backup", "active", "fault"} {
+	for _, state := range vrrpStates() {
 		emit(vrrpStateMetric, truth(state == v.State), name, itoa(v.VirtualRouterID), v.Interface, state)
 	}
 	emit(vrrpPriorityMetric, float64(v.EffectivePriority), name)
@@ -149,11 +170,7 @@ func collectService(emit emitter, name string, v VirtualServer) {
 		}
 		emit(realWeightMetric, float64(r.Weight), name, address)
 		for _, c := range r.Checks {
-			up := -1.0
-			if c.State != "unknown" {
-				up = truth(c.State == "up")
-			}
-			emit(checkUpMetric, up, name, address, c.Name)
+			emit(checkUpMetric, verdict(c.State), name, address, c.Name)
 			emit(checkTookMetric, c.Took, name, address, c.Name)
 			for key, value := range c.Metrics {
 				emit(checkValueMetric, value, name, address, c.Name, key)

@@ -32,6 +32,8 @@ type Status struct {
 	Degraded []string `json:"degraded"`
 
 	VRRPInstances  map[string]VRRPInstance  `json:"vrrp_instances"`
+	VRRPSyncGroups map[string]VRRPSyncGroup `json:"vrrp_sync_groups"`
+	Trackers       map[string]Tracker       `json:"trackers"`
 	VirtualServers map[string]VirtualServer `json:"virtual_servers"`
 	IPVS           IPVS                     `json:"ipvs"`
 	Plugins        map[string]Plugin        `json:"plugins"`
@@ -52,6 +54,7 @@ type VRRPInstance struct {
 	Since             time.Time `json:"since"`
 	Reason            string    `json:"reason"`
 	Faults            []string  `json:"faults"` // causes, empty unless state is fault
+	SyncGroup         string    `json:"sync_group,omitempty"`
 	Interface         string    `json:"interface"`
 	VirtualRouterID   uint8     `json:"virtual_router_id"`
 	Version           uint8     `json:"version"`
@@ -68,6 +71,26 @@ type VRRPInstance struct {
 	Counters             map[string]uint64  `json:"counters"`
 	AdvertLateness       map[string]float64 `json:"advert_lateness"` // seconds: "max"
 	AdvertGap            map[string]float64 `json:"advert_gap"`      // seconds between own advertisements while active: "max"
+}
+
+// VRRPSyncGroup is virtual routers that move as one.
+type VRRPSyncGroup struct {
+	State    string    `json:"state"` // as of an instance, once all members have arrived there
+	Since    time.Time `json:"since"` // zero before the first state
+	Reason   string    `json:"reason"`
+	Priority uint8     `json:"priority"` // what all members advertise
+	Members  []string  `json:"members"`
+}
+
+// Tracker is something that virtual routers depend on.
+type Tracker struct {
+	Type   string    `json:"type"`
+	State  string    `json:"state"` // unknown, up, down
+	Since  time.Time `json:"since"` // zero before the first observation
+	Reason string    `json:"reason"`
+	// Instances are those that it moves or holds up at this moment, by how much;
+	// 0 is a fault.
+	Instances map[string]int `json:"instances"`
 }
 
 // VirtualAddress is one address of a virtual router.

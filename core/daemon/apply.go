@@ -34,14 +34,14 @@ type generation struct {
 
 // plan is a generation translated for the drivers. Nothing of it is applied.
 type plan struct {
-	next     *config.Generation
-	change   config.Difference
-	routers  map[string]router
-	services balance.Wanted
-	probes   []checks.Probe
-	specs    []pluginhost.Spec
-	metrics  net.Listener
-	level    slog.Level
+	next       *config.Generation
+	change     config.Difference
+	electorate electorate
+	services   balance.Wanted
+	probes     []checks.Probe
+	specs      []pluginhost.Spec
+	metrics    net.Listener
+	level      slog.Level
 }
 
 // plan prepares next as the successor of running, which is nil at the start.
@@ -59,7 +59,7 @@ func (d *Daemon) plan(running, next *config.Generation) (p plan, problems config
 		}
 	}
 	var err error
-	if p.routers, err = prepare(next); err != nil {
+	if p.electorate, err = prepare(next, d.hold(next)); err != nil {
 		refuse("", err.Error())
 	}
 	if err := p.level.UnmarshalText([]byte(next.Global.LogLevel)); err != nil {
@@ -116,7 +116,7 @@ func fixed(running, next *config.Generation) []string {
 // for a check that its pool does not know; the election needs neither.
 func (d *Daemon) apply(p plan) error {
 	d.options.Level.Set(p.level)
-	err := d.election.apply(p.routers)
+	err := d.election.apply(p.electorate)
 	d.balancer.Apply(p.services)
 	d.plugins.Apply(p.specs)
 	d.checks.Apply(p.probes)

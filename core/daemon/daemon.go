@@ -147,7 +147,7 @@ func (d *Daemon) open(g *config.Generation) error {
 		return err
 	}
 	d.balancer = balance.New(balance.Config{
-		Kernel: d.ipvs, Observer: narrator{d.logger}, Log: d.logger,
+		Kernel: d.ipvs, Observer: narrator{d.logger, d.election.tracking.serviceChanged}, Log: d.logger,
 		Record: filepath.Join(g.Global.RuntimeDir, "ipvs.owned"), Epoch: epoch,
 	})
 	d.checks = checks.New(d.balancer, d.logger)
@@ -252,12 +252,12 @@ func invalid(problems config.Problems) error {
 func (d *Daemon) begin(ctx context.Context, unseen *config.Generation) error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
-	routers, err := prepare(unseen)
+	electorate, err := prepare(unseen, d.hold(unseen))
 	if err != nil {
 		return err
 	}
 	d.running.Store(&generation{Generation: unseen, loaded: time.Now(), reloadOK: true})
-	if err := d.election.apply(routers); err != nil {
+	if err := d.election.apply(electorate); err != nil {
 		return err
 	}
 	g, problems := load(ctx, unseen.File, d.discover(ctx, unseen))

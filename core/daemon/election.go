@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net/netip"
@@ -26,6 +25,8 @@ type election struct {
 	addresses *vip.Owner
 	logger    *slog.Logger
 	places    places
+	groups    *syncGroups
+	tracking  *tracking
 
 	// mu guards what follows. It is held over whole reloads, so nothing that
 	// the election itself calls may take it.
@@ -35,41 +36,10 @@ type election struct {
 	ending   sync.WaitGroup      // speakers that have been started
 }
 
-// places is which interface each instance is on. Its lock is never held for
-// longer than a look.
-type places struct {
-	mu     sync.Mutex
-	ifaces map[string]string
-}
-
-// of returns an instance's interface, empty for an instance that is not there.
-func (p *places) of(instance string) string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.ifaces[instance]
-}
-
-// put says where an instance is; an empty interface forgets it.
-func (p *places) put(instance, iface string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if iface == "" {
-		delete(p.ifaces, instance)
-		return
-	}
-	p.ifaces[instance] = iface
-}
-
-// all is a copy.
-func (p *places) all() map[string]string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return maps.Clone(p.ifaces)
-}
-
 // running is a speaker with its goroutine.
 type running struct {
 	*speaker.Speaker
+	iface  string
 	cancel context.CancelFunc
 }
 
@@ -103,8 +73,10 @@ func realSockets() sockets {
 func newElection(kernel vip.Kernel, announcer vip.Announcer, s sockets, logger *slog.Logger) *election {
 	e := &election{
 		sockets: s, logger: logger,
-		speakers: make(map[string]*running), places: places{ifaces: make(map[string]string)},
+		speakers: make(map[string]*running), places: places{speakers: make(map[string]*running)},
 	}
+	e.groups = newSyncGroups(e.post, logger)
+	e.tracking = newTracking(e, logger)
 	e.addresses = vip.New(kernel, announcer, e, logger)
 	return e
 }
@@ -115,48 +87,71 @@ type router struct {
 	vrrp     vrrp.Config
 }
 
-// prepare translates all instances of a generation; it changes nothing.
-func prepare(g *config.Generation) (map[string]router, error) {
-	routers := make(map[string]router, len(g.Instances))
+// electorate is the election of a generation, translated.
+type electorate struct {
+	generation *config.Generation
+	routers    map[string]router
+	members    map[string][]vrrp.Member // by sync group
+}
+
+// prepare translates all instances of a generation; it changes nothing. A router
+// that is new only listens for the time of hold.
+func prepare(g *config.Generation, hold time.Duration) (electorate, error) {
+	all := electorate{g, make(map[string]router, len(g.Instances)), make(map[string][]vrrp.Member, len(g.SyncGroups))}
 	for name, i := range g.Instances {
 		c, err := routerConfig(i)
 		if err != nil {
-			return nil, err
+			return electorate{}, err
 		}
-		routers[name] = router{i, c}
+		c.Hold = hold
+		all.routers[name] = router{i, c}
 	}
-	return routers, nil
+	for name, group := range g.SyncGroups {
+		members := make([]vrrp.Member, 0, len(group.Members))
+		for _, member := range group.Members {
+			members = append(members, vrrp.Member{Name: member, Config: all.routers[member].vrrp})
+		}
+		members = vrrp.Enroll(name, members)
+		for _, m := range members {
+			all.routers[m.Name] = router{all.routers[m.Name].instance, m.Config}
+		}
+		all.members[name] = members
+	}
+	return all, nil
 }
 
-// apply makes routers the ones that take part. Routers that are unchanged
+// apply makes an electorate the one there is. Routers that are unchanged
 // notice nothing: the speaker and the owner of addresses compare for
 // themselves. One that moves to another interface ends on the old one first.
-func (e *election) apply(routers map[string]router) error {
+func (e *election) apply(next electorate) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for name, iface := range e.places.all() {
-		next, stays := routers[name]
-		if stays && next.instance.Interface == iface {
+	e.groups.apply(next.members)
+	for name, s := range e.places.all() {
+		r, stays := next.routers[name]
+		if stays && r.instance.Interface == s.iface {
 			continue
 		}
-		e.places.put(name, "")
-		e.speakers[iface].Remove(name)
+		e.places.put(name, nil)
+		s.Remove(name)
 		if !stays {
 			e.addresses.Remove(name)
 		}
 	}
 	var failures []error
-	for name, r := range routers {
+	for name, r := range next.routers {
 		e.addresses.Set(addressConfig(r.instance))
-		e.places.put(name, r.instance.Interface)
-		if err := e.speakerOf(r.instance.Interface).Set(name, r.vrrp); err != nil {
+		s := e.speakerOf(r.instance.Interface)
+		e.places.put(name, s)
+		if err := s.Set(name, r.vrrp); err != nil {
 			failures = append(failures, err)
-			e.places.put(name, "")
+			e.places.put(name, nil)
 		}
 	}
+	e.tracking.apply(next.generation)
 	used := make(map[string]bool)
-	for _, iface := range e.places.all() {
-		used[iface] = true
+	for _, s := range e.places.all() {
+		used[s.iface] = true
 	}
 	for iface, s := range e.speakers {
 		if !used[iface] {
@@ -173,12 +168,12 @@ func (e *election) speakerOf(iface string) *running {
 		return s
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &running{cancel: cancel, Speaker: speaker.New(speaker.Options{
+	s := &running{iface: iface, cancel: cancel, Speaker: speaker.New(speaker.Options{
 		Interface: iface, Alarm: e.sockets.alarm,
 		Open: func(index int, ready chan<- struct{}) (speaker.Conn, error) {
 			return e.sockets.open(iface, index, ready)
 		},
-		Addresses: holder{e, iface}, Observer: e,
+		Addresses: holder{e, iface}, Observer: e, Groups: e.groups,
 	})}
 	e.speakers[iface] = s
 	if e.view != nil {
@@ -215,6 +210,7 @@ func (e *election) linksChanged(view *rtnl.View) {
 		}
 	}
 	e.addresses.LinksChanged(links)
+	e.tracking.linksChanged(view)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.view != nil && view.Overruns > e.view.Overruns {
@@ -251,7 +247,9 @@ func (e *election) close() {
 		s.cancel()
 	}
 	e.mu.Unlock()
+	e.tracking.close()
 	e.ending.Wait()
+	e.groups.close()
 }
 
 // snapshots are the states of all speakers by interface. One that does not
@@ -273,12 +271,18 @@ func (e *election) snapshots(ctx context.Context) (map[string]speaker.Snapshot, 
 	return all, errors.Join(failures...)
 }
 
-// post hands an event to an instance's router, if there is one.
+// post hands an event to an instance's router, if there is one. It never waits.
 func (e *election) post(instance string, event vrrp.Event) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if s, ok := e.speakers[e.places.of(instance)]; ok {
+	if s := e.places.of(instance); s != nil {
 		s.Post(instance, event)
+	}
+}
+
+// prioritize tells an instance's router, or its sync group, what the trackers
+// make of its priority.
+func (e *election) prioritize(instance string, priority uint8, detail string) {
+	if !e.groups.prioritize(instance, priority, detail) {
+		e.post(instance, vrrp.PriorityChanged{Priority: int(priority), Detail: detail})
 	}
 }
 
@@ -291,7 +295,8 @@ type holder struct {
 }
 
 func (h holder) current(instance string) bool {
-	return h.election.places.of(instance) == h.iface
+	s := h.election.places.of(instance)
+	return s != nil && s.iface == h.iface
 }
 
 func (h holder) Acquire(instance string) {
@@ -310,66 +315,4 @@ func (h holder) Announce(instance string, a vrrp.Announce) {
 	if h.current(instance) {
 		h.election.addresses.Announce(instance, vip.Burst{Repeat: a.Repeat})
 	}
-}
-
-// StateChanged implements speaker.Observer.
-func (e *election) StateChanged(instance string, at time.Time, c vrrp.StateChanged) {
-	attributes := []any{"instance", instance, "from", c.From.String(), "to", c.To.String(), "reason", c.Reason.String(), "priority", c.Priority}
-	if c.Peer.IsValid() {
-		attributes = append(attributes, "peer", c.Peer)
-	}
-	if c.To == vrrp.Fault {
-		attributes = append(attributes, "faults", c.Faults.String())
-	}
-	level := slog.LevelInfo
-	if c.To == vrrp.Fault {
-		level = slog.LevelWarn
-	}
-	e.logger.Log(context.Background(), level, "virtual router changed state", append(attributes, "at", at)...)
-}
-
-// Mismatch implements speaker.Observer.
-func (e *election) Mismatch(instance string, _ time.Time, m vrrp.Mismatch) {
-	e.logger.Warn("peer disagrees", "instance", instance, "mismatch", m.Kind.String(), "peer", m.Peer, "ours", m.Ours, "theirs", m.Theirs)
-}
-
-// SocketChanged implements speaker.Observer.
-func (e *election) SocketChanged(iface string, err error) {
-	if err != nil {
-		e.logger.Error("vrrp socket is not usable", "iface", iface, "error", err)
-		return
-	}
-	e.logger.Info("vrrp socket is usable again", "iface", iface)
-}
-
-// Drifted implements vip.Observer.
-func (e *election) Drifted(d vip.Drift) {
-	attributes := []any{"instance", d.Instance, "iface", d.Interface, "drift", d.Cause.String(), "addresses", listed(d.Addresses)}
-	if d.Err != nil {
-		e.logger.Warn("address drift cannot be repaired", append(attributes, "error", d.Err)...)
-		return
-	}
-	e.logger.Warn("address drift repaired", attributes...)
-}
-
-// listed shows a long list of addresses by its beginning.
-func listed(addresses []netip.Prefix) string {
-	const most = 5
-	if len(addresses) <= most {
-		return fmt.Sprint(addresses)
-	}
-	return fmt.Sprintf("%v and %d more", addresses[:most], len(addresses)-most)
-}
-
-// Lost implements vip.Observer: an instance that cannot hold its addresses
-// leaves them to another router.
-func (e *election) Lost(instance string, reason error) {
-	e.logger.Error("virtual addresses cannot be kept", "instance", instance, "error", reason)
-	e.post(instance, vrrp.FaultRaised{Cause: vrrp.FaultAddressesLost})
-}
-
-// Restored implements vip.Observer.
-func (e *election) Restored(instance string) {
-	e.logger.Info("virtual addresses may be held again", "instance", instance)
-	e.post(instance, vrrp.FaultCleared{Cause: vrrp.FaultAddressesLost})
 }

@@ -8,9 +8,13 @@ import (
 	"github.com/halo-ha/halo/core/pool"
 )
 
-// narrator tells the log what happens to services. It implements
+// narrator tells the log, and who depends on it, what happens to services. It implements
 // balance.Observer.
-type narrator struct{ logger *slog.Logger }
+type narrator struct {
+	logger *slog.Logger
+	// service is told of every change of a virtual server; it must not wait.
+	service func(name string, to pool.State)
+}
 
 // Changed implements balance.Observer.
 func (n narrator) Changed(service string, action pool.Action) {
@@ -18,6 +22,7 @@ func (n narrator) Changed(service string, action pool.Action) {
 	case pool.ServerChanged:
 		n.server(service, a)
 	case pool.QuorumChanged:
+		n.service(service, a.To)
 		attributes := []any{
 			"service", service, "from", a.From.String(), "to", a.To.String(), "reason", a.Reason.String(),
 			"weight", a.Weight, "quorum", a.Quorum, "sorry", a.Sorry,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/halo-ha/halo/core/checks"
@@ -13,6 +14,7 @@ import (
 	"github.com/halo-ha/halo/core/pluginhost"
 	"github.com/halo-ha/halo/core/pool"
 	"github.com/halo-ha/halo/core/speaker"
+	"github.com/halo-ha/halo/core/track"
 	"github.com/halo-ha/halo/core/vip"
 	"github.com/halo-ha/halo/core/vrrp/wire"
 )
@@ -27,7 +29,8 @@ func (d *Daemon) Status() control.Status {
 	defer cancel()
 	s := control.Status{
 		Schema: control.Schema, Version: d.options.Version, PID: os.Getpid(), Started: d.started, Degraded: []string{},
-		VRRPInstances: map[string]control.VRRPInstance{}, VirtualServers: map[string]control.VirtualServer{},
+		VRRPInstances: map[string]control.VRRPInstance{}, VRRPSyncGroups: map[string]control.VRRPSyncGroup{},
+		Trackers: map[string]control.Tracker{}, VirtualServers: map[string]control.VirtualServer{},
 		Plugins: map[string]control.Plugin{},
 	}
 	g := d.running.Load()
@@ -70,6 +73,9 @@ func (d *Daemon) describeElection(ctx context.Context, g *config.Generation, s *
 		s.Degraded = append(s.Degraded, err.Error())
 	}
 	held := d.election.addresses.Snapshot()
+	tracked := d.election.tracking.snapshot()
+	d.describeTrackers(tracked, g, s)
+	d.describeGroups(s)
 	for name, i := range g.Instances {
 		line := speakers[i.Interface]
 		if line.SocketError != "" {
@@ -79,7 +85,43 @@ func (d *Daemon) describeElection(ctx context.Context, g *config.Generation, s *
 		if !answered {
 			continue // said above, or not taken up yet
 		}
-		s.VRRPInstances[name] = instanceStatus(i, r, held[name])
+		v := instanceStatus(i, r, held[name])
+		for _, group := range g.SyncGroups {
+			if slices.Contains(group.Members, name) {
+				v.SyncGroup = group.Name
+			}
+		}
+		s.VRRPInstances[name] = v
+	}
+}
+
+// describeTrackers tells of what is tracked, and of what it does to whom.
+func (d *Daemon) describeTrackers(tracked track.Snapshot, g *config.Generation, s *control.Status) {
+	for _, k := range tracked.Trackers {
+		tracker := control.Tracker{Type: "interface", State: k.State.String(), Since: k.Since, Reason: k.Why.String(), Instances: map[string]int{}}
+		if configured := g.Trackers[k.Tracker]; configured != nil {
+			tracker.Type = configured.Type
+		}
+		for _, i := range tracked.Instances {
+			for _, use := range i.Uses {
+				if use.Tracker == k.Tracker && (use.Fault || use.Adjustment != 0) {
+					tracker.Instances[i.Instance] = use.Adjustment
+				}
+			}
+		}
+		s.Trackers[k.Tracker] = tracker
+	}
+}
+
+func (d *Daemon) describeGroups(s *control.Status) {
+	for name, g := range d.election.groups.snapshots() {
+		group := control.VRRPSyncGroup{
+			State: g.State.String(), Since: g.Since, Reason: g.Cause.String(), Priority: g.Priority, Members: make([]string, 0, len(g.Members)),
+		}
+		for _, m := range g.Members {
+			group.Members = append(group.Members, m.Name)
+		}
+		s.VRRPSyncGroups[name] = group
 	}
 }
 
@@ -97,7 +139,11 @@ func instanceStatus(i *config.Instance, r speaker.RouterSnapshot, held vip.Statu
 		v.SourceAddress = r.Source.String()
 	}
 	for _, cause := range r.Faults.Causes() {
-		v.Faults = append(v.Faults, cause.String())
+		word := cause.String()
+		if r.FaultDetail != "" && len(v.Faults) == 0 {
+			word += " (" + r.FaultDetail + ")" // of the gravest
+		}
+		v.Faults = append(v.Faults, word)
 	}
 	if held.Lost && held.Error != "" {
 		v.Faults = append(v.Faults, held.Error)

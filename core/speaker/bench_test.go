@@ -36,12 +36,11 @@ func (r *replay) Close() error                              { return nil }
 // nobody listens.
 type nobody struct{}
 
-func (nobody) Acquire(string)                                    {}
-func (nobody) Release(string)                                    {}
-func (nobody) Announce(string, vrrp.Announce)                    {}
-func (nobody) StateChanged(string, time.Time, vrrp.StateChanged) {}
-func (nobody) Mismatch(string, time.Time, vrrp.Mismatch)         {}
-func (nobody) SocketChanged(string, error)                       {}
+func (nobody) Acquire(string)                         {}
+func (nobody) Release(string)                         {}
+func (nobody) Announce(string, vrrp.Announce)         {}
+func (nobody) Changed(string, time.Time, vrrp.Action) {}
+func (nobody) SocketChanged(string, error)            {}
 
 // BenchmarkPacket is what an advertisement costs a backup behind the socket,
 // with one router and with 255 on the interface.

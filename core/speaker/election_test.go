@@ -120,7 +120,7 @@ func TestRemoveAndReconfigure(t *testing.T) {
 		if s := h.conn().sendings(); len(s) != sent+1 || s[sent].VRID != 51 || s[sent].Priority != 120 {
 			t.Errorf("sent %v", s[sent:])
 		}
-		h.want(h.told())
+		h.want(h.told(), "priority VI_1 100>120  at 14s")
 
 		// Another VRID is another router.
 		third := config(120)
@@ -272,4 +272,30 @@ func TestPacketCountsFromItsArrival(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A member of a sync group says where it stands, each time and in order, and
+// becomes active when it is told to; priorities that trackers ask for go out at
+// once.
+func TestGroupMember(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t, &network{}, "192.0.2.1")
+		defer h.run()()
+		c := config(100)
+		c.Group = vrrp.Membership{Name: "G1", First: true}
+		h.set("VI_1", c)
+		h.up()
+		time.Sleep(4 * time.Second)
+		h.want(h.told("stands"), "stands VI_1 backup wants false", "stands VI_1 backup wants true")
+		h.Post("VI_1", vrrp.GroupActivated{Order: 1})
+		h.want(h.told("stands"), "stands VI_1 active wants false")
+		sent := len(h.conn().sendings())
+		h.Post("VI_1", vrrp.PriorityChanged{Priority: 40, Detail: "uplink"})
+		h.want(h.told("priority"), "priority VI_1 100>40 uplink at 4s")
+		if s := h.conn().sendings(); len(s) != sent+1 || s[sent].Priority != 40 {
+			t.Errorf("sent %v", s[sent:])
+		}
+		h.Post("VI_1", vrrp.GroupYielded{Order: 2, Detail: "VI_2: link_down"})
+		h.want(h.told("state"), "state VI_1 active>backup sync_group at 4s")
+	})
 }

@@ -165,7 +165,7 @@ type host struct {
 func newHost(t *testing.T, n *network, source string, change ...func(*speaker.Options)) *host {
 	t.Helper()
 	h := &host{t: t, network: n, source: netip.MustParseAddr(source), start: time.Now()}
-	options := speaker.Options{Interface: "eth0", Open: h.open, Addresses: (*addresses)(h), Observer: (*observer)(h)}
+	options := speaker.Options{Interface: "eth0", Open: h.open, Addresses: (*addresses)(h), Observer: (*observer)(h), Groups: (*groups)(h)}
 	for _, c := range change {
 		c(&options)
 	}
@@ -301,14 +301,25 @@ func (a *addresses) Announce(name string, x vrrp.Announce) {
 	(*host)(a).note("announce %s %d %v", name, x.Repeat, x.Reason)
 }
 
-type observer host
+type groups host
 
-func (o *observer) StateChanged(name string, at time.Time, c vrrp.StateChanged) {
-	(*host)(o).note("state %s %v>%v %v at %v", name, c.From, c.To, c.Reason, at.Sub(o.start))
+func (g *groups) Stands(name string, _ time.Time, s vrrp.Standing) {
+	(*host)(g).note("stands %s %v wants %t", name, s.State, s.Wants)
 }
 
-func (o *observer) Mismatch(name string, _ time.Time, m vrrp.Mismatch) {
-	(*host)(o).note("mismatch %s %v %v", name, m.Kind, m.Peer)
+type observer host
+
+func (o *observer) Changed(name string, at time.Time, what vrrp.Action) {
+	switch a := what.(type) {
+	case vrrp.StateChanged:
+		(*host)(o).note("state %s %v>%v %v at %v", name, a.From, a.To, a.Reason, at.Sub(o.start))
+	case vrrp.EffectiveChanged:
+		(*host)(o).note("priority %s %d>%d %s at %v", name, a.From, a.To, a.Detail, at.Sub(o.start))
+	case vrrp.Mismatch:
+		(*host)(o).note("mismatch %s %v %v", name, a.Kind, a.Peer)
+	case *vrrp.SendAdvert, vrrp.AcquireAddresses, vrrp.ReleaseAddresses, vrrp.Announce, vrrp.Standing:
+		(*host)(o).note("%s %T", name, what)
+	}
 }
 
 func (o *observer) SocketChanged(iface string, err error) {

@@ -278,12 +278,22 @@ func (l *loop) act(now time.Time, r *router, action vrrp.Action) {
 		case a.From == vrrp.Active:
 			r.sent = time.Time{}
 		}
-		name := r.name
-		s.events.put(func(o Observer) { o.StateChanged(name, now, a) })
+		l.tell(now, r, a)
+	case vrrp.EffectiveChanged:
+		l.tell(now, r, a)
 	case vrrp.Mismatch:
-		name := r.name
-		s.events.put(func(o Observer) { o.Mismatch(name, now, a) })
+		l.tell(now, r, a)
+	case vrrp.Standing:
+		if s.options.Groups != nil {
+			s.options.Groups.Stands(r.name, now, a)
+		}
 	}
+}
+
+// tell hands an action to the observer.
+func (l *loop) tell(now time.Time, r *router, what vrrp.Action) {
+	name := r.name
+	l.speaker.events.put(func(o Observer) { o.Changed(name, now, what) })
 }
 
 // send puts an advertisement on the wire, here and now.

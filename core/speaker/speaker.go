@@ -50,14 +50,22 @@ type Addresses interface {
 // Observer is told what happened, in order, from a goroutine that does nothing
 // else. When it is too slow the oldest events are dropped and counted.
 type Observer interface {
-	StateChanged(instance string, at time.Time, c vrrp.StateChanged)
-	Mismatch(instance string, at time.Time, m vrrp.Mismatch)
+	// Changed tells of a vrrp.StateChanged, vrrp.EffectiveChanged or
+	// vrrp.Mismatch.
+	Changed(instance string, at time.Time, what vrrp.Action)
 	// SocketChanged tells that the socket cannot be opened, or has broken, and
 	// with nil that it works again.
 	SocketChanged(iface string, err error)
 }
 
-// Options are what a Speaker needs. All are required but Alarm.
+// Groups is told what concerns sync groups and priorities. It is called by the
+// Speaker's own goroutine, every time and in order, and must never wait.
+type Groups interface {
+	// Stands tells where a member of a sync group stands.
+	Stands(instance string, at time.Time, s vrrp.Standing)
+}
+
+// Options are what a Speaker needs. All are required but Alarm and Groups.
 type Options struct {
 	Interface string
 	Open      OpenFunc
@@ -66,6 +74,8 @@ type Options struct {
 	Alarm     func() (Alarm, error)
 	Addresses Addresses
 	Observer  Observer
+	// Groups may be nil where no router belongs to a sync group.
+	Groups Groups
 }
 
 // Link is what is true of the interface.

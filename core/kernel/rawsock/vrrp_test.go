@@ -117,7 +117,7 @@ func TestVRRPArrival(t *testing.T) {
 			return
 		}
 		for payload := []byte{}; payload != nil; {
-			payload, _, _ = y.Receive(make([]byte, 100)) //nolint:errcheck // Until there is none.
+			payload, _, _ = y.Receive(make([]byte, 100)) // Until there is none.
 		}
 	}
 	t.Error("no packet counts from when it came in")

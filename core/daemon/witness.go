@@ -1,0 +1,88 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/halo-ha/halo/core/vip"
+	"github.com/halo-ha/halo/core/vrrp"
+)
+
+// What the election's drivers tell goes to the log, and where it bears on the
+// election, back to the router it is about.
+
+// Changed implements speaker.Observer.
+func (e *election) Changed(instance string, at time.Time, what vrrp.Action) {
+	switch a := what.(type) {
+	case vrrp.StateChanged:
+		e.stateChanged(instance, at, a)
+	case vrrp.EffectiveChanged:
+		e.logger.Info("priority changed", "instance", instance, "from", a.From, "to", a.To, "reason", a.Detail)
+	case vrrp.Mismatch:
+		e.logger.Warn("peer disagrees", "instance", instance, "mismatch", a.Kind.String(), "peer", a.Peer, "ours", a.Ours, "theirs", a.Theirs)
+	case *vrrp.SendAdvert, vrrp.AcquireAddresses, vrrp.ReleaseAddresses, vrrp.Announce, vrrp.Standing:
+		// The speaker sees to these.
+	}
+}
+
+func (e *election) stateChanged(instance string, at time.Time, c vrrp.StateChanged) {
+	attributes := []any{"instance", instance, "from", c.From.String(), "to", c.To.String(), "reason", c.Reason.String(), "priority", c.Priority}
+	if c.Peer.IsValid() {
+		attributes = append(attributes, "peer", c.Peer)
+	}
+	if c.To == vrrp.Fault {
+		attributes = append(attributes, "faults", c.Faults.String())
+	}
+	if c.Detail != "" {
+		attributes = append(attributes, "detail", c.Detail)
+	}
+	level := slog.LevelInfo
+	if c.To == vrrp.Fault {
+		level = slog.LevelWarn
+	}
+	e.logger.Log(context.Background(), level, "virtual router changed state", append(attributes, "at", at)...)
+}
+
+// SocketChanged implements speaker.Observer.
+func (e *election) SocketChanged(iface string, err error) {
+	if err != nil {
+		e.logger.Error("vrrp socket is not usable", "iface", iface, "error", err)
+		return
+	}
+	e.logger.Info("vrrp socket is usable again", "iface", iface)
+}
+
+// Drifted implements vip.Observer.
+func (e *election) Drifted(d vip.Drift) {
+	attributes := []any{"instance", d.Instance, "iface", d.Interface, "drift", d.Cause.String(), "addresses", listed(d.Addresses)}
+	if d.Err != nil {
+		e.logger.Warn("address drift cannot be repaired", append(attributes, "error", d.Err)...)
+		return
+	}
+	e.logger.Warn("address drift repaired", attributes...)
+}
+
+// listed shows a long list of addresses by its beginning.
+func listed(addresses []netip.Prefix) string {
+	const most = 5
+	if len(addresses) <= most {
+		return fmt.Sprint(addresses)
+	}
+	return fmt.Sprintf("%v and %d more", addresses[:most], len(addresses)-most)
+}
+
+// Lost implements vip.Observer: an instance that cannot hold its addresses
+// leaves them to another router.
+func (e *election) Lost(instance string, reason error) {
+	e.logger.Error("virtual addresses cannot be kept", "instance", instance, "error", reason)
+	e.post(instance, vrrp.FaultRaised{Cause: vrrp.FaultAddressesLost})
+}
+
+// Restored implements vip.Observer.
+func (e *election) Restored(instance string) {
+	e.logger.Info("virtual addresses may be held again", "instance", instance)
+	e.post(instance, vrrp.FaultCleared{Cause: vrrp.FaultAddressesLost})
+}
