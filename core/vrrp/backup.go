@@ -101,7 +101,7 @@ func (r *Router) backupReceived(now time.Time, a *wire.Advertisement, actions []
 	if a.Priority == wire.PriorityRelease {
 		// The wait is the skew time, counted from the first of several: some
 		// routers say goodbye twice.
-		if !b.resigned && !b.wants {
+		if !b.resigned {
 			b.from, b.resigned, b.patient = now, true, false
 			r.setDown()
 		}

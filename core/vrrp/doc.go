@@ -41,12 +41,15 @@
 //     actions whenever that has changed. Hand it to Group.Handle as
 //     MemberStanding: each of them, and in order for each member.
 //   - Post the Event of every Order to the member's router, in order for each
-//     member. The router may be the one that has just spoken: post, do not call.
+//     member, and before the next call of Handle. The router may be the one that
+//     has just spoken: post, do not call.
 //   - Post what a member's trackers make of its priority to the Group, as
 //     MemberPriority, and not to the router. Everything else goes to the router.
 //   - Call Handle with GroupDeadlineReached when the Group's Deadline has come.
 //   - When the configuration changes: first GroupReconfigured (or NewGroup), then
-//     the routers, then remove those that are gone.
+//     the routers, then remove those that are gone, then what trackers say. A
+//     Standing of another group than a router is now in does not matter, nor an
+//     Order of one.
 //
 // So a member whose timer ends only says that it wants to be active. When all
 // want, or are, the Group orders those that are not to become active. A member

@@ -84,6 +84,7 @@ func (Reconfigured) event()     {}
 func (FaultRaised) event()      {}
 func (FaultCleared) event()     {}
 func (PriorityChanged) event()  {}
+func (GroupOrdered) event()     {}
 func (GroupActivated) event()   {}
 func (GroupYielded) event()     {}
 func (GroupAnnounced) event()   {}

@@ -114,6 +114,11 @@ func (g *Group) Deadline() (time.Time, bool) {
 	return first, !first.IsZero()
 }
 
+// to is an event on its way to a member.
+func (g *Group) to(m *member, event Event) Order {
+	return Order{Member: m.name, Event: GroupOrdered{Group: g.name, Event: event}}
+}
+
 // State is the present state.
 func (g *Group) State() State { return g.state }
 
@@ -122,7 +127,7 @@ func (g *Group) State() State { return g.state }
 func (g *Group) announce(speaker *member, actions []GroupAction) []GroupAction {
 	for _, m := range g.members {
 		if m != speaker && m.standing.State == Active {
-			actions = append(actions, Order{Member: m.name, Event: GroupAnnounced{Reason: speaker.standing.Reclaim}})
+			actions = append(actions, g.to(m, GroupAnnounced{Reason: speaker.standing.Reclaim}))
 		}
 	}
 	return actions
@@ -168,11 +173,11 @@ func (g *Group) give(now time.Time, actions []GroupAction) []GroupAction {
 		case g.active && s.State == Backup && s.Wants && !m.inTransit():
 			g.orders++
 			m.order(now, g.orders, true)
-			actions = append(actions, Order{Member: m.name, Event: GroupActivated{Order: g.orders}})
+			actions = append(actions, g.to(m, GroupActivated{Order: g.orders}))
 		case !g.active && !faulty && m.holds():
 			g.orders++
 			m.order(now, g.orders, false)
-			actions = append(actions, Order{Member: m.name, Event: GroupYielded{Order: g.orders, Detail: g.next.String()}})
+			actions = append(actions, g.to(m, GroupYielded{Order: g.orders, Detail: g.next.String()}))
 		}
 	}
 	return actions
@@ -204,10 +209,10 @@ func (g *Group) spreadFaults(actions []GroupAction) []GroupAction {
 		}
 		m.fault = fault
 		if fault == "" {
-			actions = append(actions, Order{Member: m.name, Event: FaultCleared{Cause: FaultGroup}})
+			actions = append(actions, g.to(m, FaultCleared{Cause: FaultGroup}))
 			continue
 		}
-		actions = append(actions, Order{Member: m.name, Event: FaultRaised{Cause: FaultGroup, Detail: fault}})
+		actions = append(actions, g.to(m, FaultRaised{Cause: FaultGroup, Detail: fault}))
 	}
 	return actions
 }
@@ -225,7 +230,7 @@ func (g *Group) spreadPriority(actions []GroupAction) []GroupAction {
 	for _, m := range g.members {
 		if m.mustBeTold(g.priority) {
 			m.told = g.priority
-			actions = append(actions, Order{Member: m.name, Event: PriorityChanged{Priority: int(g.priority), Detail: g.detail}})
+			actions = append(actions, g.to(m, PriorityChanged{Priority: int(g.priority), Detail: g.detail}))
 		}
 	}
 	return actions

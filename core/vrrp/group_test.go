@@ -39,7 +39,11 @@ func (d *desk) hand(event vrrp.GroupEvent) string {
 	for _, action := range d.group.Handle(d.now, event, nil) {
 		switch a := action.(type) {
 		case vrrp.Order:
-			switch e := a.Event.(type) {
+			ordered, ok := a.Event.(vrrp.GroupOrdered)
+			if !ok || ordered.Group != "G" {
+				d.t.Fatalf("orders %T from %q", a.Event, ordered.Group)
+			}
+			switch e := ordered.Event.(type) {
 			case vrrp.GroupActivated:
 				words = append(words, fmt.Sprintf("%s active %d", a.Member, e.Order))
 			case vrrp.GroupYielded:
@@ -52,7 +56,8 @@ func (d *desk) hand(event vrrp.GroupEvent) string {
 				words = append(words, fmt.Sprintf("%s clear %v", a.Member, e.Cause))
 			case vrrp.PriorityChanged:
 				words = append(words, fmt.Sprintf("%s priority %d (%s)", a.Member, e.Priority, e.Detail))
-			case *vrrp.AdvertReceived, *vrrp.AdvertRejected, vrrp.DeadlineReached, vrrp.InterfaceChanged, vrrp.Reconfigured, vrrp.Stopped:
+			case *vrrp.AdvertReceived, *vrrp.AdvertRejected, vrrp.DeadlineReached, vrrp.InterfaceChanged,
+				vrrp.Reconfigured, vrrp.Stopped, vrrp.GroupOrdered:
 				d.t.Errorf("orders %T", e)
 			}
 		case vrrp.GroupStateChanged:

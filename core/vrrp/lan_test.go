@@ -323,7 +323,7 @@ func (l *lan) tell(g *team, event vrrp.GroupEvent) {
 		case vrrp.Order:
 			to := l.node(a.Member)
 			l.notes = append(l.notes, note{at: l.now.Add(l.hop), to: to, epoch: to.epoch, event: a.Event})
-			if _, yield := a.Event.(vrrp.GroupYielded); yield {
+			if _, yield := a.Event.(vrrp.GroupOrdered).Event.(vrrp.GroupYielded); yield {
 				if _, late := event.(vrrp.GroupDeadlineReached); late {
 					l.left(to, vrrp.StateChanged{}, event)
 				}

@@ -196,7 +196,7 @@ func drawEvent(t *rapid.T) vrrp.Event {
 	case 9:
 		return vrrp.PriorityChanged{Priority: rapid.IntRange(-300, 300).Draw(t, "asked"), Detail: "nginx"}
 	case 10:
-		return vrrp.GroupActivated{Order: rapid.Uint64().Draw(t, "order")}
+		return vrrp.GroupOrdered{Group: "G", Event: vrrp.GroupActivated{Order: rapid.Uint64().Draw(t, "order")}}
 	case 11:
 		return vrrp.GroupYielded{Order: rapid.Uint64().Draw(t, "order"), Detail: "b: link_down"}
 	case 12:

@@ -102,6 +102,11 @@ func (r *Router) handle(now time.Time, event Event, actions []Action) []Action {
 		return r.reviewFaults(now, actions)
 	case PriorityChanged:
 		return r.priorityChanged(now, e, actions)
+	case GroupOrdered:
+		if e.Group != r.config.Group.Name {
+			return actions
+		}
+		return r.handle(now, e.Event, actions)
 	case GroupActivated:
 		return r.groupActivated(now, e, actions)
 	case GroupYielded:

@@ -466,6 +466,9 @@ func (s *simulation) unmoved() {
 func (s *simulation) leaves(n *node, c vrrp.StateChanged, during any) {
 	s.t.Helper()
 	s.moves++
+	if e, ok := during.(vrrp.GroupOrdered); ok {
+		during = e.Event
+	}
 	switch e := during.(type) {
 	case *vrrp.AdvertReceived:
 		if e.Advertisement.Priority < c.Priority {

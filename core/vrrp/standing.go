@@ -50,6 +50,13 @@ type Standing struct {
 	Reclaim  AnnounceReason
 }
 
+// GroupOrdered is what a sync group has for one of its members. From a group that
+// the router does not belong to, any more or yet, it is too late and ignored.
+type GroupOrdered struct {
+	Group string
+	Event Event
+}
+
 // GroupActivated is a group's order to become active. Only a backup that wants
 // to be obeys.
 type GroupActivated struct{ Order uint64 }

@@ -104,6 +104,14 @@ func TestLeavingGroup(t *testing.T) {
 		t.Errorf("did %q", got)
 	}
 
+	// What the old group has still under way comes too late.
+	for _, order := range [][2]string{{"G", ""}, {"H", "send 100; acquire; announce 5 active; backup>active active_down; stands active 7"}} {
+		name, want := order[0], order[1]
+		if got := lines(r.Handle(now, vrrp.GroupOrdered{Group: name, Event: vrrp.GroupActivated{Order: 7}}, nil)); got != want {
+			t.Errorf("order of %s: did %q, want %q", name, got, want)
+		}
+	}
+
 	// The group's fault ends with the membership, a fault of its own does not.
 	r = silent(t)
 	r.Handle(now, vrrp.FaultRaised{Cause: vrrp.FaultGroup, Detail: "b: link_down"}, nil)
