@@ -81,7 +81,7 @@ func (g *Group) Handle(now time.Time, event GroupEvent, actions []GroupAction) [
 	switch e := event.(type) {
 	case MemberStanding:
 		speaker = g.member(e.Member)
-		if speaker == nil || e.Standing.Group != g.name {
+		if speaker == nil || e.Standing.Group != g.name || e.Standing.Born.Before(speaker.standing.Born) {
 			return actions
 		}
 		if speaker.stands(e.Standing) {

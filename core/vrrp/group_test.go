@@ -202,6 +202,12 @@ func TestGroupPriority(t *testing.T) {
 	d.want(d.says("a", vrrp.Active, 1, "base 90"), "a priority 80 (nginx)")
 	d.want(d.says("b", vrrp.Active, 2, "base 90"), "b priority 80 (nginx)")
 
+	// A router that comes with a priority keeps it until its trackers speak.
+	d = newDesk(t, 100, "a", "b")
+	d.want(d.says("a", vrrp.Active, 0, "90"), "initialize>active a: none")
+	d.want(d.says("b", vrrp.Active, 0), "b priority 90 ()")
+	d.want(d.hand(vrrp.MemberPriority{Member: "a", Priority: 100}), "a priority 100 (); b priority 100 ()")
+
 	o := newDesk(t, wire.PriorityOwner, "a")
 	o.group.Handle(t0, vrrp.MemberStanding{Member: "a", Standing: vrrp.Standing{Group: "G", Base: 255, Priority: 254, State: vrrp.Backup}}, nil)
 	o.want(o.hand(vrrp.MemberPriority{Member: "a", Priority: 3}), "")
@@ -281,9 +287,23 @@ func TestGroupMemberComesBack(t *testing.T) {
 	d.want(d.says("b", vrrp.Backup, 0), "")
 	d.want(d.says("b", vrrp.Backup, 0, "wants"), "b active 3")
 	d.want(d.says("b", vrrp.Active, 3), "")
+	// The last words of a router that was replaced come too late, and so does
+	// what was ordered then.
+	d.want(d.says("a", vrrp.Backup, 1, "defers"), "b yield 4 (a: higher_priority)")
+	renewed := vrrp.Standing{Group: "G", Born: t0.Add(time.Hour), Base: 100, Priority: 100, State: vrrp.Backup}
+	d.want(d.hand(vrrp.MemberStanding{Member: "b", Standing: renewed}), "active>backup a: higher_priority")
+	d.want(d.says("b", vrrp.Initialize, 3), "")
+	if s := d.group.Snapshot().Members[1]; !s.Known || s.Awaited {
+		t.Errorf("%+v", s)
+	}
+	d.want(d.says("a", vrrp.Active, 1), "backup>active a: none")
+	renewed.State, renewed.Born = vrrp.Initialize, t0.Add(2*time.Hour)
+	d.want(d.hand(vrrp.MemberStanding{Member: "b", Standing: renewed}), "")
 	// All stop.
-	d.want(d.says("a", vrrp.Initialize, 1), "")
-	d.want(d.says("b", vrrp.Initialize, 3), "active>initialize stopped")
+	d.want(d.says("a", vrrp.Initialize, 1), "active>initialize stopped")
+	if s := d.group.Snapshot(); s.State != vrrp.Initialize || s.Cause.Reason != vrrp.ReasonStopped {
+		t.Errorf("%+v", s)
+	}
 }
 
 func TestGroupHearsItsMembersOnly(t *testing.T) {

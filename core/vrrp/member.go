@@ -39,15 +39,19 @@ func (m *member) configure(base uint8) {
 // stands takes note of what the member says, and says whether it has found that
 // neighbours have to be won back.
 func (m *member) stands(s Standing) bool {
+	if s.State == Initialize || s.Born.After(m.standing.Born) {
+		// It has gone, and who comes in its place knows of no orders.
+		m.standing, m.ordered, m.fault, m.told = Standing{}, 0, "", 0
+	}
 	reclaims := s.Reclaims != m.standing.Reclaims && s.State == Active && m.standing.State == Active
 	if s.Base != m.standing.Base || s.Priority == m.told {
 		m.told = 0
 	}
-	m.standing = s
-	if s.State == Initialize {
-		// It has gone, and whoever comes in its place knows of no orders.
-		m.ordered, m.fault, m.told = 0, "", 0
+	if m.standing.State == Initialize && m.asked == 0 && s.Base == m.base && s.Priority != s.Base {
+		// What trackers made of it before it came holds until they speak again.
+		m.asked = s.Priority
 	}
+	m.standing = s
 	if !m.inTransit() {
 		m.given, m.patient, m.stuck = time.Time{}, false, false
 	}

@@ -25,10 +25,9 @@ type Router struct {
 	// router which loses it can still try to say goodbye.
 	source  netip.Addr
 	stopped bool
-	// begun says that an event was seen, and held until when the router only
-	// listens after it.
-	begun bool
-	held  time.Time
+	// born is when the first event was seen, zero before, and held until when
+	// the router only listens after it.
+	born, held time.Time
 
 	faults     faultState
 	backup     backupState
@@ -71,8 +70,8 @@ func (r *Router) Handle(now time.Time, event Event, actions []Action) []Action {
 	if r.stopped {
 		return actions
 	}
-	if !r.begun {
-		r.begun, r.held = true, after(now, r.config.Hold)
+	if r.born.IsZero() {
+		r.born, r.held = now, after(now, r.config.Hold)
 	}
 	actions = r.handle(now, event, actions)
 	if r.config.Group.Name != "" {

@@ -338,10 +338,20 @@ func (s *simulation) disturb() {
 		s.reconfigure(m)
 	case what == 13:
 		s.trace("%s is made anew", n.name)
-		s.handle(n, vrrp.Stopped{})
+		overtakes := n.team != nil && s.rng.IntN(2) == 0
+		old := n.router
+		if !overtakes {
+			s.handle(n, vrrp.Stopped{})
+		}
 		n.router = vrrp.New(n.config)
 		n.epoch++
 		s.up(n)
+		if overtakes {
+			// The old one had another goroutine, whose last word comes later.
+			n.router, old = old, n.router
+			s.handle(n, vrrp.Stopped{})
+			n.router = old
+		}
 		if !m.links[at] {
 			s.handle(n, vrrp.InterfaceChanged{Exists: true, Source: n.source})
 		}

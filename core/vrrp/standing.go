@@ -27,6 +27,10 @@ type Membership struct {
 type Standing struct {
 	// Group is the name of the group it belongs to.
 	Group string
+	// Born is when the router had its first event. It tells a router from the
+	// next one of the same name, on another interface perhaps, whose Standings
+	// may overtake its last.
+	Born time.Time
 	// Base is the configured priority and Priority the effective one.
 	Base, Priority uint8
 	State          State
@@ -74,6 +78,7 @@ type GroupAnnounced struct{ Reason AnnounceReason }
 // reportStanding tells the group what has changed for it.
 func (r *Router) reportStanding(actions []Action) []Action {
 	s := r.standing
+	s.Born = r.born
 	s.Group, s.Base, s.Priority = r.config.Group.Name, r.config.Priority, r.priority
 	s.State, s.Reason, s.Peer = r.state, r.reason, r.led
 	s.Wants, s.Defers = false, false
@@ -97,7 +102,7 @@ func (r *Router) regroup(now time.Time, old *Config, actions []Action) []Action 
 	if r.config.Group.Name == old.Group.Name {
 		return actions
 	}
-	r.reported = Standing{}
+	r.standing, r.reported = Standing{}, Standing{}
 	if r.faults.causes.Has(FaultGroup) {
 		r.faults.set(FaultGroup, false)
 		actions = r.reviewFaults(now, actions)
