@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 
 	"github.com/halo-ha/halo/core/vrrp/wire"
@@ -29,16 +28,46 @@ const (
 	// about 700 for each advertisement, so that those of a second from 255
 	// routers at a short interval survive a stall.
 	receiveBuffer = 1 << 20
+	// sendBuffer is for unicast. What is sent to a peer that does not answer
+	// waits in the kernel for its hardware address, and counts; there must be
+	// room beside it for what goes to the others. The kernel lets 208 KiB wait
+	// for one neighbour.
+	sendBuffer = 8 << 20
 )
 
-// VRRP is a socket for IP protocol 112 on one interface, over IPv4 multicast.
+// Transport says how advertisements travel through a socket.
+type Transport struct {
+	// Interface is the name, for people.
+	Interface string
+	// Index is the interface that the socket hears and sends on. Zero, for
+	// unicast that is tied to no interface, leaves it to the routes.
+	Index  int
+	Family wire.Family
+	// Group joins the family's multicast group. Without it the socket neither
+	// hears nor sends multicast.
+	Group bool
+	// AH is IP protocol 51 in place of 112, for advertisements with
+	// wire.AuthHeader; IPv4 only. What is sent is a whole packet, as
+	// Advertisement.AppendAH makes it. Of what arrives, only headers with VRRP
+	// behind them get through.
+	AH bool
+}
+
+// protocol is the IP protocol number.
+func (t *Transport) protocol() int {
+	if t.AH {
+		return wire.ProtocolAH
+	}
+	return wire.Protocol
+}
+
+// VRRP is a socket for advertisements of one address family on one interface.
 // Receive, Send and Close are called from one goroutine and never wait.
 type VRRP struct {
-	name  string
-	index int
-	conn  *net.IPConn
-	raw   syscall.RawConn
-	ready chan<- struct{}
+	transport Transport
+	conn      *net.IPConn
+	raw       syscall.RawConn
+	ready     chan<- struct{}
 	// closed says that Close was called.
 	closed bool
 
@@ -53,47 +82,72 @@ type VRRP struct {
 }
 
 type receiving struct {
-	call  func(fd uintptr)
-	buf   []byte
-	n     int
-	stamp stamp
-	err   error
+	call func(fd uintptr)
+	buf  []byte
+	n    int
+	// stamp is used over IPv4, message over IPv6.
+	stamp   stamp
+	message message
+	err     error
 }
 
 type sending struct {
 	call    func(fd uintptr)
 	payload []byte
-	to      unix.SockaddrInet4
+	to4     unix.SockaddrInet4
+	to6     unix.SockaddrInet6
+	flags   int
 	// control carries the source address, which changes seldom.
 	source  netip.Addr
 	control []byte
-	err     error
+	// roomy says that the socket got the buffer that unicast needs.
+	roomy bool
+	err   error
 }
 
-// OpenVRRP opens a socket on the interface with the index; the name is for
-// people. ready gets a value, without waiting, once packets wait, and again
-// only after Receive has said that there are none.
+// OpenVRRP opens a socket for IPv4 multicast on the interface with the index: see
+// OpenTransport.
 func OpenVRRP(name string, index int, ready chan<- struct{}) (*VRRP, error) {
-	v := &VRRP{name: name, index: index, ready: ready, rearm: make(chan struct{}, 1)}
+	return OpenTransport(Transport{Interface: name, Index: index, Group: true}, ready)
+}
+
+// OpenTransport opens a socket. ready gets a value, without waiting, once packets
+// wait, and again only after Receive has said that there are none. Several
+// sockets may share it.
+func OpenTransport(t Transport, ready chan<- struct{}) (*VRRP, error) {
+	v := &VRRP{transport: t, ready: ready, rearm: make(chan struct{}, 1)}
 	if err := v.open(); err != nil {
 		if v.conn != nil {
 			_ = v.conn.Close() // The error that counts is the first one.
 		}
 		return nil, v.explain(err)
 	}
-	v.receiving.call = v.receive
-	v.sending.call = v.send
+	v.receiving.call, v.sending.call = v.receiveIPv4, v.sendIPv4
+	if t.Family == wire.IPv6 {
+		v.receiving.call, v.sending.call = v.receiveIPv6, v.sendIPv6
+	}
 	v.armed.Store(true)
 	v.watcher.Go(v.watch)
 	return v, nil
 }
 
 func (v *VRRP) open() error {
+	t := &v.transport
+	switch {
+	case t.AH && t.Family != wire.IPv4:
+		return errors.New("the authentication header is for version 2, which knows IPv4 only")
+	case t.Group && t.Index == 0:
+		return errors.New("multicast needs an interface")
+	}
+	network, any4or6, bind := "ip4:", "0.0.0.0", v.bindIPv4
+	if t.Family == wire.IPv6 {
+		network, any4or6, bind = "ip6:", "::", v.bindIPv6
+	}
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		return onDescriptor(c, v.bind)
+		return onDescriptor(c, func(fd int) error { return errors.Join(v.bind(fd), bind(fd)) })
 	}}
 	// Opening does no waiting that a context could cut short.
-	conn, err := config.ListenPacket(context.Background(), "ip4:"+strconv.Itoa(wire.Protocol), "0.0.0.0")
+	conn, err := config.ListenPacket(context.Background(), network+strconv.Itoa(t.protocol()), any4or6)
 	if err != nil {
 		return err
 	}
@@ -105,48 +159,13 @@ func (v *VRRP) open() error {
 	if v.raw, err = v.conn.SyscallConn(); err != nil {
 		return err
 	}
-	return v.join()
-}
-
-// bind ties the socket to the interface before anything can arrive.
-func (v *VRRP) bind(fd int) error {
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, v.index); err != nil {
-		return os.NewSyscallError("bind to interface", err)
+	if t.Family == wire.IPv6 {
+		err = v.joinIPv6()
+	} else {
+		err = v.joinIPv4()
 	}
-	// Without this, groups that others on this machine have joined would count.
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0); err != nil {
-		return os.NewSyscallError("set IP_MULTICAST_ALL", err)
-	}
-	// The first question for a time stamp makes the kernel take them from now on.
-	new(stamp).read(uintptr(fd)) //nolint:gosec // A descriptor is not negative.
-	// Both are good to have and need CAP_NET_ADMIN; the plain form of the
-	// first is cut to what the machine allows.
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
-	}
-	return nil
-}
-
-// join sets how packets leave and joins the group.
-func (v *VRRP) join() error {
-	p, iface := ipv4.NewPacketConn(v.conn), &net.Interface{Index: v.index, Name: v.name}
-	group := &net.IPAddr{IP: wire.GroupIPv4().AsSlice()}
-	steps := []struct {
-		what string
-		do   func() error
-	}{
-		{"set multicast interface", func() error { return p.SetMulticastInterface(iface) }},
-		// RFC 9568 §5.1.1.3: what arrives with another TTL is discarded.
-		{"set multicast TTL", func() error { return p.SetMulticastTTL(wire.HopLimit) }},
-		{"set TTL", func() error { return p.SetTTL(wire.HopLimit) }},
-		{"turn multicast loop off", func() error { return p.SetMulticastLoopback(false) }},
-		{"set type of service", func() error { return p.SetTOS(internetControl) }},
-		{"join " + group.String(), func() error { return p.JoinGroup(iface, group) }},
-	}
-	for _, s := range steps {
-		if err := s.do(); err != nil {
-			return fmt.Errorf("%s: %w", s.what, err)
-		}
+	if err != nil {
+		return err
 	}
 	// Behind the type of service, which sets a lower one. Needs CAP_NET_ADMIN
 	// and is worth nothing on an idle link.
@@ -156,92 +175,141 @@ func (v *VRRP) join() error {
 	})
 }
 
+// bind ties the socket to the interface before anything can arrive.
+func (v *VRRP) bind(fd int) error {
+	if v.transport.Index != 0 {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, v.transport.Index); err != nil {
+			return os.NewSyscallError("bind to interface", err)
+		}
+	}
+	// Good to have, and needs CAP_NET_ADMIN; the plain form is cut to what the
+	// machine allows.
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+	}
+	return nil
+}
+
+// step is one thing to be done to a new socket.
+type step struct {
+	what string
+	do   func() error
+}
+
+func carryOut(steps []step) error {
+	for _, s := range steps {
+		if err := s.do(); err != nil {
+			return fmt.Errorf("%s: %w", s.what, err)
+		}
+	}
+	return nil
+}
+
 // explain names the object, and the privilege if one is missing.
 func (v *VRRP) explain(err error) error {
+	t := &v.transport
 	// A socket can be bound to an index that nobody has; only what follows fails.
-	if errors.Is(err, unix.EADDRNOTAVAIL) {
-		return fmt.Errorf("open VRRP socket on %s: no interface with index %d: %w", v.name, v.index, unix.ENODEV)
+	if errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("open VRRP socket on %s: no interface with index %d: %w", t.Interface, t.Index, unix.ENODEV)
 	}
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
 		return fmt.Errorf("open VRRP socket on %s: %w: sending and receiving IP protocol %d needs the capability CAP_NET_RAW; "+
 			"run as root, or grant it with AmbientCapabilities=CAP_NET_RAW in the systemd unit "+
-			"or setcap cap_net_raw+ep on the program", v.name, err, wire.Protocol)
+			"or setcap cap_net_raw+ep on the program", t.Interface, err, t.protocol())
 	}
-	return fmt.Errorf("open VRRP socket on %s: %w", v.name, err)
+	return fmt.Errorf("open VRRP socket on %s: %w", t.Interface, err)
 }
 
 // Receive returns the payload of the next packet that waits, in the memory of
 // buf, and nil if there is none.
 func (v *VRRP) Receive(buf []byte) ([]byte, wire.Meta, error) {
-	r := &v.receiving
+	r, name := &v.receiving, v.transport.Interface
 	r.buf = buf
 	err := v.raw.Control(r.call)
 	r.buf = nil
 	switch {
 	case err != nil:
-		return nil, wire.Meta{}, fmt.Errorf("receive on %s: %w", v.name, err)
+		return nil, wire.Meta{}, fmt.Errorf("receive on %s: %w", name, err)
 	case errors.Is(r.err, unix.EAGAIN):
 		if v.armed.CompareAndSwap(false, true) {
 			v.rearm <- struct{}{}
 		}
 		return nil, wire.Meta{}, nil
 	case r.err != nil:
-		return nil, wire.Meta{}, fmt.Errorf("receive on %s: %w", v.name, r.err)
+		return nil, wire.Meta{}, fmt.Errorf("receive on %s: %w", name, r.err)
 	}
-	payload, meta, ok := wire.SplitIPv4(buf[:r.n])
+	split := v.splitIPv4
+	if v.transport.Family == wire.IPv6 {
+		split = v.splitIPv6
+	}
+	payload, meta, stamp, ok := split(buf[:r.n])
 	if !ok {
-		// The kernel delivers no such packet; to the caller it is an empty one.
+		// The kernel delivers no such packet, or it is not ours; to the caller
+		// it is an empty one.
 		payload = buf[:0]
 	}
-	meta.Interface, meta.Arrived = v.index, arrival(time.Now(), r.stamp)
+	meta.Arrived = arrival(time.Now(), stamp)
 	return payload, meta, nil
 }
 
-func (v *VRRP) receive(fd uintptr) {
-	r := &v.receiving
-	for {
-		// A raw socket delivers the IP header, which has all there is to know;
-		// what does not fit is cut off, and told by the header's length.
-		if r.n, r.err = unix.Read(int(fd), r.buf); !errors.Is(r.err, unix.EINTR) {
-			break
-		}
-	}
-	if r.err == nil {
-		r.stamp.read(fd)
-	}
-}
-
-// Send sends one packet, which must not be empty, from an address of this
-// machine. When the link cannot
-// take it at once it is lost, and that is an error.
+// Send sends one packet, which must not be empty: to the group where that was
+// joined, or to one peer. The source must be an address of this machine, which
+// the kernel does not check for the authentication header. When the link cannot
+// take the packet at once it is lost, and that is an error.
 func (v *VRRP) Send(payload []byte, source, destination netip.Addr) error {
-	if !source.Is4() || !destination.Is4() {
-		return fmt.Errorf("send on %s: no IPv4 packet from %v to %v", v.name, source, destination)
+	t, s := &v.transport, &v.sending
+	if !t.Family.Has(source) || !t.Family.Has(destination) {
+		return fmt.Errorf("send on %s: no %v packet goes from %v to %v", t.Interface, t.Family, source, destination)
 	}
-	s := &v.sending
-	if s.source != source {
-		s.source = source
-		info := unix.Inet4Pktinfo{Ifindex: int32(v.index), Spec_dst: source.As4()}
-		s.control = unix.PktInfo4(&info)
+	s.flags = unix.MSG_DONTWAIT
+	switch multicast := destination.IsMulticast(); {
+	case multicast && !t.Group:
+		return fmt.Errorf("send on %s: %v is a group, and this socket is for unicast only", t.Interface, destination)
+	case multicast:
+		// No routing: the group is on this link.
+		s.flags |= unix.MSG_DONTROUTE
+	case !s.roomy:
+		s.roomy = true
+		v.makeRoom()
 	}
-	s.payload, s.to.Addr = payload, destination.As4()
+	v.address(source, destination)
+	s.payload = payload
 	err := v.raw.Control(s.call)
 	s.payload = nil
 	if err := errors.Join(err, s.err); err != nil {
-		return fmt.Errorf("send on %s from %v: %w", v.name, source, err)
+		return fmt.Errorf("send on %s from %v to %v: %w", t.Interface, source, destination, err)
 	}
 	return nil
 }
 
-func (v *VRRP) send(fd uintptr) {
-	s := &v.sending
-	for {
-		// No routing: the group is on this link.
-		_, s.err = unix.SendmsgN(int(fd), s.payload, s.control, &s.to, unix.MSG_DONTROUTE|unix.MSG_DONTWAIT)
-		if !errors.Is(s.err, unix.EINTR) {
-			return
-		}
+// address fills in where the next packet comes from and goes to.
+func (v *VRRP) address(source, destination netip.Addr) {
+	s, index := &v.sending, v.transport.Index
+	if v.transport.Family == wire.IPv6 {
+		s.to6.Addr, s.to6.ZoneId = destination.As16(), uint32(index)
+	} else {
+		s.to4.Addr = destination.As4()
 	}
+	if s.source == source {
+		return
+	}
+	s.source = source
+	if v.transport.Family == wire.IPv6 {
+		s.control = unix.PktInfo6(&unix.Inet6Pktinfo{Addr: source.As16(), Ifindex: uint32(index)})
+	} else {
+		s.control = unix.PktInfo4(&unix.Inet4Pktinfo{Ifindex: int32(index), Spec_dst: source.As4()})
+	}
+}
+
+// makeRoom enlarges what may wait to leave. Without CAP_NET_ADMIN it is cut to
+// what the machine allows.
+func (v *VRRP) makeRoom() {
+	_ = onDescriptor(v.raw, func(fd int) error {
+		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
+			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
+		}
+		return nil
+	})
 }
 
 // Close leaves the group and ends the watcher. A second one is an error.
@@ -253,48 +321,7 @@ func (v *VRRP) Close() error {
 		v.watcher.Wait()
 	}
 	if err != nil {
-		return fmt.Errorf("close VRRP socket on %s: %w", v.name, err)
+		return fmt.Errorf("close VRRP socket on %s: %w", v.transport.Interface, err)
 	}
 	return nil
-}
-
-// watch tells when packets wait. It reads none: the owner does, when it sees
-// fit, and then lets watch go on.
-func (v *VRRP) watch() {
-	for {
-		// The runtime's poller tells each arrival once, maybe before this
-		// call, so the kernel is asked first.
-		if v.raw.Read(readable) != nil {
-			return // Closed.
-		}
-		v.armed.Store(false)
-		select {
-		case v.ready <- struct{}{}:
-		default:
-		}
-		if _, open := <-v.rearm; !open {
-			return
-		}
-	}
-}
-
-// readable says whether there is something to read on the descriptor, or an
-// error to be told by reading.
-func readable(fd uintptr) bool {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	for {
-		n, err := unix.Poll(fds, 0)
-		if !errors.Is(err, unix.EINTR) {
-			return n > 0 || err != nil
-		}
-	}
-}
-
-// onDescriptor runs f on a connection's descriptor.
-func onDescriptor(c syscall.RawConn, f func(fd int) error) error {
-	var err error
-	if controlErr := c.Control(func(fd uintptr) { err = f(int(fd)) }); controlErr != nil {
-		return controlErr
-	}
-	return err
 }
