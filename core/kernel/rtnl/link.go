@@ -74,12 +74,18 @@ func (h *Handle) AddMacvlan(m inet.Macvlan) error {
 	if err != nil {
 		return fmt.Errorf("make link %s on %s: %w", m.Name, m.Parent, err)
 	}
-	results := h.changes.execute([]request{newMacvlan(parent, m), noIPv6Addresses(m.Name)})
-	for _, err := range results {
-		// A kernel without IPv6 makes no IPv6 addresses either.
-		if err != nil && !isAny(err, []unix.Errno{unix.EAFNOSUPPORT}) {
-			return fmt.Errorf("make link %s on %s: %w", m.Name, m.Parent, explain(err))
-		}
+	// One system call, so that a process that is killed leaves nothing that is
+	// half made.
+	results := h.changes.execute([]request{newMacvlan(parent, m), aliasByName(m.Name, m.Alias), noIPv6Addresses(m.Name)})
+	if results[0] == nil {
+		results[0] = results[1]
+	}
+	// A kernel without IPv6 makes no IPv6 addresses either.
+	if results[0] == nil && !isAny(results[2], []unix.Errno{unix.EAFNOSUPPORT}) {
+		results[0] = results[2]
+	}
+	if results[0] != nil {
+		return fmt.Errorf("make link %s on %s: %w", m.Name, m.Parent, explain(results[0]))
 	}
 	return nil
 }

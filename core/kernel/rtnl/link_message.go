@@ -61,6 +61,15 @@ func noIPv6Addresses(name string) request {
 	return request{kind: unix.RTM_SETLINK, body: message, err: err}
 }
 
+// aliasByName remarks on a link.
+func aliasByName(name, alias string) request {
+	message, err := body(linkHeader(0), func(a *netlink.AttributeEncoder) {
+		a.String(unix.IFLA_IFNAME, name)
+		a.String(unix.IFLA_IFALIAS, alias)
+	})
+	return request{kind: unix.RTM_SETLINK, body: message, err: err}
+}
+
 // setLink changes what is set.
 func setLink(index int, change LinkChange) request {
 	header := linkHeader(index)

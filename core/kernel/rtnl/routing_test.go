@@ -199,19 +199,20 @@ func TestRoutingMonitorSurvivesOverrun(t *testing.T) {
 	for _, p := range many(3000, 32) {
 		storm = append(storm, inet.Route{Destination: p, NextHops: []inet.NextHop{{Link: "eth1"}}, Protocol: inet.ProtocolBIRD})
 	}
-	if err := f.h.PutRoutes(storm); err != nil {
-		t.Fatal(err)
-	}
-	f.ip("route", "del", "203.0.113.0/24")
-	if err := f.h.DelRoutes(storm); err != nil {
-		t.Fatal(err)
-	}
-	wantEvents(t, awaitRouting(t, s, line6, lineSrc, lineRule), "removed 203.0.113.0/24")
-	for deadline := time.Now().Add(patience); m.View().Overruns == 0; time.Sleep(time.Millisecond) {
+	// A fast reader may keep up with a storm.
+	for deadline := time.Now().Add(patience); m.View().Overruns == 0; {
 		if time.Now().After(deadline) {
 			t.Fatal("no overrun was noticed, so nothing was tested")
 		}
+		if err := f.h.PutRoutes(storm); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.h.DelRoutes(storm); err != nil {
+			t.Fatal(err)
+		}
 	}
+	f.ip("route", "del", "203.0.113.0/24")
+	wantEvents(t, awaitRouting(t, s, line6, lineSrc, lineRule), "removed 203.0.113.0/24")
 	f.put()
 	for routing(m.View()) != strings.Join([]string{line6, line4, lineSrc, lineRule}, "\n") {
 		select {
@@ -220,9 +221,6 @@ func TestRoutingMonitorSurvivesOverrun(t *testing.T) {
 		case <-time.After(patience):
 			t.Fatalf("after the storm:\n%s", routing(m.View()))
 		}
-	}
-	if n := m.View().Overruns; n > 2 {
-		t.Errorf("%d overruns for one storm", n)
 	}
 }
 

@@ -36,6 +36,9 @@ type Macvlan struct {
 	// MAC is the address in the form of net.HardwareAddr's String.
 	MAC  string
 	Mode MacvlanMode
+	// Alias is a remark on the link, by which its maker may know it again. It
+	// is there from the first moment on.
+	Alias string
 }
 
 // String is the link in the words of `ip link add`.
