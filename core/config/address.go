@@ -35,6 +35,36 @@ func looksLikeName(word string) bool {
 	}) && !strings.Contains(word, "%")
 }
 
+// hosts takes the address of one machine, of either family.
+type hosts struct{ example string }
+
+func (f hosts) expected() string { return "an IP address such as " + strconv.Quote(f.example) }
+
+func (f hosts) read(v value) (netip.Addr, bool) {
+	word, ok := v.node.value.(string)
+	if !ok {
+		v.wrongType(f.expected(), "")
+		return netip.Addr{}, false
+	}
+	address, err := netip.ParseAddr(word)
+	wrong := ""
+	switch {
+	case err != nil && looksLikeName(word):
+		wrong = isName
+	case err != nil:
+		wrong = "is not an address"
+	case address.Zone() != "":
+		wrong = "has a zone, which the key interface stands for"
+	case address.IsUnspecified() || address.IsMulticast() || address.Is4In6():
+		wrong = "is no address that a machine can have"
+	}
+	if wrong != "" {
+		v.wrong(v.show()+" "+wrong, f.expected(), "")
+		return netip.Addr{}, false
+	}
+	return address, true
+}
+
 // addresses takes one IPv4 address.
 type addresses struct{ example string }
 

@@ -57,6 +57,10 @@ func (c *comparison) values(name string, old, next any) {
 		c.structs(name, reflect.ValueOf(old), reflect.ValueOf(next))
 	case *Auth:
 		c.auth(name, before, next.(*Auth))
+	case *BFD:
+		if after := next.(*BFD); before != nil && after != nil {
+			c.structs("", reflect.ValueOf(*before), reflect.ValueOf(*after))
+		}
 	case Environment:
 		c.environments(name, before, next.(Environment))
 	case []*RealServer:

@@ -88,9 +88,36 @@ type Tracker struct {
 	Weight  int  `json:"weight"`
 	Reverse bool `json:"reverse"` // default false: up and down change places
 
-	Interface     string     `json:"interface"`      // interface; address: where the address must be, default anywhere
+	Interface     string     `json:"interface"`      // interface; address: where the address must be, default anywhere; bfd: to send through, default by route
 	Address       netip.Addr `json:"address"`        // address
 	VirtualServer string     `json:"virtual_server"` // service
+	Path          string     `json:"path"`           // file: holds a number, which the weight is multiplied with
+
+	Process        string        `json:"process"`         // process: a name, or with a slash a path
+	Arguments      []string      `json:"arguments"`       // process; nil = any
+	ArgumentMatch  string        `json:"argument_match"`  // process: "exact" (default), "first" or "initial"
+	FullCommand    bool          `json:"full_command"`    // process: compare how it was called, not the name it has
+	Quorum         int           `json:"quorum"`          // process: the least number, default 1
+	QuorumMax      int           `json:"quorum_max"`      // process: the greatest number; -1 (default) = no limit
+	Delay          time.Duration `json:"delay"`           // process: how long more processes must last, default 0
+	TerminateDelay time.Duration `json:"terminate_delay"` // process: how long fewer must last, default 0
+
+	BFD *BFD `json:"bfd,omitempty"` // bfd; nil for others
+}
+
+// BFD is what a tracker of type bfd watches: a session of Bidirectional
+// Forwarding Detection (RFC 5880). In the file its keys stand with the others.
+type BFD struct {
+	Neighbor      netip.Addr    `json:"neighbor"`
+	SourceAddress netip.Addr    `json:"source_address"` // default (invalid): the kernel chooses
+	Multihop      bool          `json:"multihop"`       // default false: on this link (RFC 5881); true: RFC 5883
+	Passive       bool          `json:"passive"`        // default false
+	MinTx         time.Duration `json:"min_tx"`         // default 10ms, 1ms..1h: how often to send while up
+	MinRx         time.Duration `json:"min_rx"`         // default 10ms, 1ms..1h: how often the neighbor may send
+	IdleTx        time.Duration `json:"idle_tx"`        // default 1s, 1s..1h: how often to send while not up
+	Multiplier    uint8         `json:"multiplier"`     // default 5, 1..255
+	TTL           uint8         `json:"ttl"`            // default 255, 1..255: what packets leave with
+	MaxHops       uint8         `json:"max_hops"`       // default 0: by how much the TTL may have fallen; 255 = any
 }
 
 // TrackUse is an element of track: the tracker's name, or a table that says

@@ -87,6 +87,28 @@ func names() text {
 	}}
 }
 
+func processNames() text {
+	return text{what: `the name of a program such as "nginx", or its path`, test: func(word string) string {
+		if word == "" {
+			return "is empty"
+		}
+		if strings.ContainsRune(word, '/') && !filepath.IsAbs(word) {
+			return `holds a "/" and does not begin with one`
+		}
+		return unprintable(word)
+	}}
+}
+
+// argumentTexts are what a program is called with: anything but a NUL.
+func argumentTexts() text {
+	return text{what: "a string", test: func(word string) string {
+		if strings.ContainsRune(word, 0) {
+			return "holds a character that no argument has"
+		}
+		return ""
+	}}
+}
+
 func accounts() text {
 	return text{what: `the name of a user account such as "nagios"`, test: func(word string) string {
 		switch {

@@ -1,14 +1,20 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"time"
 
+	"github.com/halo-ha/halo/core/bfd"
 	"github.com/halo-ha/halo/core/track"
 )
 
 // TrackerTypes are the types of trackers, sorted.
-func TrackerTypes() []string { return []string{"address", "interface", "service"} }
+func TrackerTypes() []string {
+	return []string{"address", "bfd", "file", "interface", "process", "service"}
+}
 
 // tracking is what a file says of trackers, for the rules that are about all of
 // it.
@@ -34,41 +40,122 @@ func (r *reader) trackers(t *table, g *Generation) *tracking {
 func (r *reader) tracker(t *table) *Tracker {
 	k := &Tracker{
 		Name:    t.name,
-		Type:    ask(t, "type", words{allowed: TrackerTypes(), planned: []string{"script", "file", "process", "bfd"}}).required(),
+		Type:    ask(t, "type", words{allowed: TrackerTypes(), planned: []string{"script"}}).required(),
 		Weight:  ask(t, "weight", integers[int]{-track.MaxWeight, track.MaxWeight}).or(0),
 		Reverse: ask(t, "reverse", booleans{}).or(false),
 	}
-	every := r.record != nil
-	if every || k.Type == "interface" {
-		k.Interface = ask(t, "interface", interfaceNames()).required()
+	if !t.written("weight") && k.Type == "file" {
+		k.Weight = 1 // The number itself.
 	}
-	if every || k.Type == "address" {
-		k.Address = ask(t, "address", addresses{"192.0.2.1"}).required()
-		if !every {
-			k.Interface = ask(t, "interface", interfaceNames()).optional()
+	for _, typ := range TrackerTypes() {
+		if k.Type == typ || r.record != nil {
+			r.trackerKeys(t, k, typ)
 		}
 	}
-	if every || k.Type == "service" {
-		k.VirtualServer = ask(t, "virtual_server", names()).required()
-	}
-	switch {
-	case !t.fine("type"):
-		t.ignoreRest()
-	default:
+	if t.fine("type") {
 		t.elsewhere(k.Type)
+	} else {
+		t.ignoreRest()
 	}
 	t.done()
 	return k
 }
 
-// elsewhere reports keys that trackers of other types take.
-func (t *table) elsewhere(own string) {
-	for name, types := range map[string]string{"interface": "interface or address", "address": "address", "virtual_server": "service"} {
-		if t.written(name) && !slices.Contains(t.asked, name) {
-			t.asked = append(t.asked, name)
-			t.wrong(name, "is not a key of a tracker of type "+quoted(own), "type = "+types, "")
+// trackerKeys reads the keys that trackers of one type take.
+func (r *reader) trackerKeys(t *table, k *Tracker, typ string) {
+	switch typ {
+	case "address":
+		k.Address = ask(t, "address", addresses{"192.0.2.1"}).required()
+		if r.record == nil {
+			k.Interface = ask(t, "interface", interfaceNames()).optional()
+		}
+	case "bfd":
+		if r.record == nil {
+			k.Interface = ask(t, "interface", interfaceNames()).optional()
+		}
+		k.BFD = r.bfd(t, k)
+	case "file":
+		k.Path = ask(t, "path", absolutePaths(`an absolute path such as "/run/halo-weight"`)).required()
+	case "interface":
+		k.Interface = ask(t, "interface", interfaceNames()).required()
+	case "process":
+		r.process(t, k)
+	case "service":
+		k.VirtualServer = ask(t, "virtual_server", names()).required()
+	}
+}
+
+// process reads the keys of a tracker of processes.
+func (r *reader) process(t *table, k *Tracker) {
+	const most = 65535 // Keepalived's, and more than a machine has.
+	delay := durations{high: time.Hour}
+	k.Process = ask(t, "process", processNames()).required()
+	k.Arguments = ask(t, "arguments", lists[string]{argumentTexts(), 0, 64, "arguments"}).optional()
+	k.ArgumentMatch = ask(t, "argument_match", words{allowed: []string{"exact", "first", "initial"}}).or("exact")
+	k.FullCommand = ask(t, "full_command", booleans{}).or(false)
+	k.Quorum = ask(t, "quorum", integers[int]{0, most}).or(1)
+	k.QuorumMax = -1
+	if limit := ask(t, "quorum_max", integers[int]{0, most}); limit.readable {
+		k.QuorumMax = limit.optional()
+	} else {
+		limit.optional()
+	}
+	k.Delay = ask(t, "delay", delay).or(0)
+	k.TerminateDelay = ask(t, "terminate_delay", delay).or(0)
+	if t.fine("quorum", "quorum_max") && k.QuorumMax >= 0 && k.QuorumMax < k.Quorum {
+		t.wrong("quorum_max", strconv.Itoa(k.QuorumMax)+" is less than the quorum "+strconv.Itoa(k.Quorum), "at least the quorum", "")
+	}
+}
+
+// bfd reads the keys of a tracker of a BFD session.
+func (r *reader) bfd(t *table, k *Tracker) *BFD {
+	def := bfd.Defaults()
+	interval := durations{low: time.Millisecond, high: time.Hour, step: time.Microsecond}
+	b := &BFD{
+		Neighbor:      ask(t, "neighbor", hosts{"192.0.2.254"}).required(),
+		SourceAddress: ask(t, "source_address", hosts{"192.0.2.2"}).optional(),
+		Multihop:      ask(t, "multihop", booleans{}).or(false),
+		Passive:       ask(t, "passive", booleans{}).or(false),
+		MinTx:         ask(t, "min_tx", interval).or(def.MinTx),
+		MinRx:         ask(t, "min_rx", interval).or(def.MinRx),
+		IdleTx:        ask(t, "idle_tx", durations{low: time.Second, high: time.Hour, step: time.Microsecond}).or(def.IdleTx),
+		Multiplier:    ask(t, "multiplier", integers[uint8]{1, 255}).or(def.Multiplier),
+		TTL:           ask(t, "ttl", integers[uint8]{1, 255}).or(def.TTL),
+		MaxHops:       ask(t, "max_hops", integers[uint8]{0, 255}).or(0),
+	}
+	if t.fine("neighbor", "source_address", "interface") && r.record == nil {
+		if err := (bfd.Path{Peer: b.Neighbor, Source: b.SourceAddress, Interface: k.Interface, Multihop: b.Multihop}).Validate(); err != nil {
+			t.wrong("neighbor", err.Error(), "", "")
 		}
 	}
+	if b.Multihop && !t.written("max_hops") && t.written("multihop") {
+		t.odd("max_hops", "0 accepts no packet that a router has forwarded", "how many hops the neighbor is away")
+	}
+	return b
+}
+
+// elsewhere reports keys that trackers of other types take.
+func (t *table) elsewhere(own string) {
+	for _, name := range t.node.names {
+		if slices.Contains(t.asked, name) {
+			continue
+		}
+		for _, typ := range TrackerTypes() {
+			if slices.Contains(trackerTypeKeys(typ), name) {
+				t.asked = append(t.asked, name)
+				t.wrong(name, "is not a key of a tracker of type "+quoted(own), "type = "+quoted(typ), "")
+				break
+			}
+		}
+	}
+}
+
+// trackerTypeKeys are the keys that only some types take, found by reading.
+func trackerTypeKeys(typ string) []string {
+	r := &reader{source: newSource("", ""), record: func(Key) {}}
+	t := r.table("", newTable(0), nil)
+	r.trackerKeys(t, &Tracker{}, typ)
+	return t.asked
 }
 
 // uses is the form of track.
@@ -124,6 +211,17 @@ func (k *tracking) judge(g *Generation) {
 				suggest(tracker.VirtualServer, slices.Sorted(maps.Keys(g.VirtualServers))))
 		}
 	}
+	paths := map[string]*table{}
+	for _, name := range slices.Sorted(maps.Keys(k.tables)) {
+		t, tracker := k.tables[name], g.Trackers[name]
+		if tracker.BFD == nil || !t.fine("neighbor", "source_address", "interface") {
+			continue
+		}
+		if first := paths[tracker.Definition()]; first != nil {
+			t.wrong("neighbor", "the session is that of "+first.path, "each session once; several may track it", "")
+		}
+		paths[tracker.Definition()] = t
+	}
 	if k.reader.problems.HasErrors() {
 		return // What is left out because of an error would lead to others.
 	}
@@ -160,7 +258,7 @@ func (g Generation) Tracking() track.Config {
 	for _, name := range slices.Sorted(maps.Keys(g.Trackers)) {
 		k := g.Trackers[name]
 		c.Trackers = append(c.Trackers, track.Tracker{
-			Name: name, Definition: k.definition(),
+			Name: name, Definition: k.Definition(), Valued: k.Type == "file",
 		})
 	}
 	interfaces := map[string]bool{}
@@ -191,13 +289,19 @@ func trackUses(uses []TrackUse) []track.Use {
 	return list
 }
 
-// definition stands for what is observed: while it stays, so does what is known.
-func (k Tracker) definition() string {
+// Definition stands for what is observed: while it stays, so does what is known.
+func (k Tracker) Definition() string {
 	switch k.Type {
 	case "interface":
 		return definitionOfInterface(k.Interface)
 	case "address":
 		return "address " + k.Address.String() + " " + k.Interface
+	case "bfd":
+		return fmt.Sprintf("bfd %s %s %s %t", k.BFD.Neighbor, k.BFD.SourceAddress, k.Interface, k.BFD.Multihop)
+	case "file":
+		return "file " + k.Path
+	case "process":
+		return fmt.Sprintf("process %s %q %t %s %t", k.Process, k.Arguments, k.Arguments == nil, k.ArgumentMatch, k.FullCommand)
 	}
 	return k.Type + " " + k.VirtualServer
 }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/halo-ha/halo/core/config"
 	"github.com/halo-ha/halo/core/kernel/rtnl"
+	"github.com/halo-ha/halo/core/kernel/watch"
 	"github.com/halo-ha/halo/core/pool"
 	"github.com/halo-ha/halo/core/track"
 	"github.com/halo-ha/halo/core/vrrp"
@@ -29,6 +31,11 @@ type tracking struct {
 	view     *rtnl.View // nil before the kernel was first looked at
 	services map[string]pool.State
 	alarm    *time.Timer
+
+	// What has to be looked at by somebody of its own.
+	files     *watch.Files
+	processes *watch.Processes
+	sessions  *sessions
 }
 
 // trackedRouters are told what trackers make of them. They do not wait.
@@ -38,7 +45,51 @@ type trackedRouters interface {
 }
 
 func newTracking(routers trackedRouters, logger *slog.Logger) *tracking {
-	return &tracking{routers: routers, logger: logger, tally: track.New(time.Now(), track.Config{}), services: map[string]pool.State{}}
+	t := &tracking{
+		routers: routers, logger: logger, tally: track.New(time.Now(), track.Config{}), services: map[string]pool.State{},
+		files: watch.NewFiles(), processes: watch.NewProcesses(),
+	}
+	t.sessions = newSessions(t.observed, logger)
+	return t
+}
+
+// run observes until ctx ends.
+func (t *tracking) run(ctx context.Context) error {
+	var observers sync.WaitGroup
+	defer observers.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	broken := make(chan error, 3)
+	for what, run := range map[string]func(context.Context) error{
+		"watch of files": t.files.Run, "watch of processes": t.processes.Run, "BFD": t.sessions.run,
+	} {
+		observers.Go(func() {
+			if err := run(ctx); err != nil && ctx.Err() == nil {
+				broken <- fmt.Errorf("%s ended: %w", what, err)
+			}
+		})
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-broken:
+			return err
+		case <-t.files.Changed():
+			t.observed(t.files.Next()...)
+		case <-t.processes.Changed():
+			t.observed(t.processes.Next()...)
+		}
+	}
+}
+
+// observed takes what somebody has seen.
+func (t *tracking) observed(all ...track.Observed) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, o := range all {
+		t.handle(o)
+	}
 }
 
 // apply makes the trackers of a generation the ones that count. It comes behind
@@ -62,12 +113,51 @@ func (t *tracking) apply(g *config.Generation) {
 	for _, name := range slices.Sorted(maps.Keys(t.trackers)) {
 		t.observe(t.trackers[name])
 	}
+	t.files.Set(filesOf(g))
+	t.processes.Set(processesOf(g))
+	t.sessions.set(g.Trackers)
 	for _, i := range t.tally.Snapshot().Instances {
 		if len(i.Uses) > 0 || i.Effective != i.Priority {
 			t.routers.prioritize(i.Instance, i.Effective, i.Why.String())
 		}
 		t.fault(i.Instance, i.Faults)
 	}
+}
+
+// filesOf lists the files of the trackers.
+func filesOf(g *config.Generation) []watch.File {
+	var list []watch.File
+	for _, k := range g.Trackers {
+		if k.Type == "file" {
+			list = append(list, watch.File{Tracker: k.Name, Definition: k.Definition(), Path: k.Path})
+		}
+	}
+	return list
+}
+
+// processesOf lists the processes of the trackers.
+func processesOf(g *config.Generation) []watch.Process {
+	var list []watch.Process
+	for _, k := range g.Trackers {
+		if k.Type != "process" {
+			continue
+		}
+		p := watch.Process{
+			Tracker: k.Name, Definition: k.Definition(), Name: k.Process, FullCommand: k.FullCommand, Wanted: k.Arguments,
+			Quorum: k.Quorum, Most: k.QuorumMax, Limited: k.QuorumMax >= 0, Delay: k.Delay, TerminateDelay: k.TerminateDelay,
+		}
+		switch {
+		case k.Arguments == nil:
+		case k.ArgumentMatch == "first":
+			p.Arguments = watch.FirstArguments
+		case k.ArgumentMatch == "initial":
+			p.Arguments = watch.InitialArguments
+		default:
+			p.Arguments = watch.ExactArguments
+		}
+		list = append(list, p)
+	}
+	return list
 }
 
 // linksChanged takes another view of the kernel's links and addresses.
@@ -102,6 +192,8 @@ func (t *tracking) observe(k *config.Tracker) {
 		seen.State, seen.Reason = t.interfaceState(k.Interface)
 	case "address":
 		seen.State, seen.Reason = t.addressState(k)
+	case "file", "process", "bfd":
+		return // by whom has seen it
 	case "service":
 		switch t.services[k.VirtualServer] {
 		case pool.Up:
@@ -200,4 +292,5 @@ func (t *tracking) close() {
 	if t.alarm != nil {
 		t.alarm.Stop()
 	}
+	t.sessions.close()
 }

@@ -3,6 +3,9 @@ package e2e
 import (
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -154,6 +157,114 @@ real_server = [{ address = "198.51.100.1:8080" }]
 	s.outside.WaitOwner(vip, s.b)
 	a.MustReload(t, trackedConfig(130, ""))
 	s.outside.WaitOwner(vip, s.a)
+}
+
+// A number in a file is multiplied with the weight, whoever writes it and however.
+func TestTrackedFile(t *testing.T) {
+	t.Parallel()
+	s := newTwoSided(t)
+	path := filepath.Join(t.TempDir(), "sub", "weight")
+	a := s.a.Halo(trackedConfig(130, "track = [\"load\"]\n[tracker.load]\ntype = \"file\"\nweight = -2\npath = \""+path+"\"\n"))
+	s.b.Halo(trackedConfig(100, ""))
+	s.outside.WaitOwner(vip, s.a) // There is not even a directory.
+	if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		write("20\n")
+		effect := -40
+		waitTracker(t, a, "load", "up", &effect)
+		s.outside.WaitOwner(vip, s.b)
+		write("0\n")
+		waitTracker(t, a, "load", "up", nil)
+		s.outside.WaitOwner(vip, s.a)
+	}
+	write("500\n") // Beyond -254 the machine is of no use at all.
+	a.WaitState(t, "VI_1", "fault")
+	s.outside.WaitOwner(vip, s.b)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	s.outside.WaitOwner(vip, s.a)
+}
+
+// A program that does not run any more takes the addresses along.
+func TestTrackedProcess(t *testing.T) {
+	t.Parallel()
+	s := newTwoSided(t)
+	program := filepath.Join(t.TempDir(), "tracked-daemon")
+	if err := os.Symlink("/bin/sleep", program); err != nil {
+		t.Fatal(err)
+	}
+	a := s.a.Halo(trackedConfig(130, fmt.Sprintf("track = [\"daemon\"]\n[tracker.daemon]\ntype = \"process\"\nprocess = %q\narguments = [\"3600\"]\n", program)))
+	s.b.Halo(trackedConfig(100, ""))
+	waitTracker(t, a, "daemon", "down", new(int))
+	s.outside.WaitOwner(vip, s.b)
+	for range 3 {
+		other := s.a.Start(program, "1800") // Not with these arguments.
+		p := s.a.Start(program, "3600")
+		waitTracker(t, a, "daemon", "up", nil)
+		s.outside.WaitOwner(vip, s.a)
+		p.Kill()
+		a.WaitState(t, "VI_1", "fault")
+		s.outside.WaitOwner(vip, s.b)
+		other.Kill()
+	}
+}
+
+// A path that BFD watches: what it carries is lost long before any timer of the
+// routers would tell.
+func TestTrackedBFD(t *testing.T) {
+	t.Parallel()
+	s := newTwoSided(t)
+	session := func(neighbor, source string) string {
+		return fmt.Sprintf(`track = ["path"]
+
+[tracker.path]
+type           = "bfd"
+neighbor       = %q
+source_address = %q
+interface      = "eth1"
+min_tx         = "100ms"
+min_rx         = "100ms"
+weight         = -60
+`, neighbor, source)
+	}
+	a := s.a.Halo(trackedConfig(130, session("198.51.100.2", "198.51.100.1")))
+	b := s.b.Halo(trackedConfig(100, session("198.51.100.1", "198.51.100.2")))
+	waitTracker(t, a, "path", "up", nil)
+	waitTracker(t, b, "path", "up", nil)
+	s.outside.WaitOwner(vip, s.a)
+	before := a.Status(t).VRRPInstances["VI_1"].Since
+	// A reload of its terms does not interrupt the session, and moves nothing.
+	a.MustReload(t, strings.ReplaceAll(trackedConfig(130, session("198.51.100.2", "198.51.100.1")), "100ms", "150ms"))
+	waitTracker(t, a, "path", "up", nil)
+	s.inside.SetDown(s.aInside)
+	effect := -60
+	waitTracker(t, a, "path", "down", &effect)
+	waitTracker(t, b, "path", "down", &effect)
+	s.inside.SetUp(s.aInside)
+	waitTracker(t, a, "path", "up", nil)
+	waitTracker(t, b, "path", "up", nil)
+	// Both lost the same path, so the better one stayed the better one.
+	if after := a.Status(t).VRRPInstances["VI_1"].Since; after != before {
+		t.Errorf("the addresses moved: active since %v, before %v", after, before)
+	}
+	// The other side goes for good: an end that is announced is no fault of the path,
+	// but there is no path any more.
+	if err := b.Terminate(); err != nil {
+		t.Fatal(err)
+	}
+	waitTracker(t, a, "path", "down", &effect)
 }
 
 // R28: what only listens takes nothing over, for as long as it was told to.
