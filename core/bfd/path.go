@@ -27,6 +27,9 @@ type Path struct {
 	Interface string
 	// Multihop says that routers may stand between.
 	Multihop bool
+	// Routed says so too, and that the port is that of one hop all the same: so
+	// does Keepalived without its word multihop. It makes no other path.
+	Routed bool
 }
 
 // Port is the UDP port that packets go to on both sides.
@@ -50,7 +53,7 @@ func (p Path) Validate() error {
 		return fmt.Errorf("source and peer are both %v", p.Peer)
 	case p.Peer.IsLinkLocalUnicast() && p.Peer.Is6() && p.Interface == "":
 		return fmt.Errorf("link-local peer %v needs an interface", p.Peer)
-	case p.Peer.IsLinkLocalUnicast() && p.Multihop:
+	case p.Peer.IsLinkLocalUnicast() && (p.Multihop || p.Routed):
 		return fmt.Errorf("link-local peer %v is never several hops away", p.Peer)
 	}
 	return nil

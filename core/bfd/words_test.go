@@ -71,7 +71,7 @@ func TestValidateConfig(t *testing.T) {
 //rfc:5883#5 must "control packets over several hops go to UDP port 4784" positive
 //rfc:5883#5 must "control packets over several hops go to UDP port 4784" negative
 func TestPathPort(t *testing.T) {
-	if one, many := (bfd.Path{}).Port(), (bfd.Path{Multihop: true}).Port(); one != 3784 || many != 4784 {
+	if one, many := (bfd.Path{Routed: true}).Port(), (bfd.Path{Multihop: true}).Port(); one != 3784 || many != 4784 {
 		t.Errorf("ports %d and %d", one, many)
 	}
 }
@@ -106,9 +106,13 @@ func TestValidatePath(t *testing.T) {
 	}
 	for _, tt := range tests {
 		p := bfd.Path{Peer: a(tt.peer), Source: a(tt.source), Interface: tt.iface, Multihop: tt.multihop}
-		err := p.Validate()
-		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
-			t.Errorf("%+v: %v, want %q", p, err, tt.want)
+		routed := p
+		routed.Multihop, routed.Routed = false, tt.multihop
+		for _, p := range []bfd.Path{p, routed} {
+			err := p.Validate()
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("%+v: %v, want %q", p, err, tt.want)
+			}
 		}
 	}
 }

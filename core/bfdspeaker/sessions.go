@@ -53,7 +53,7 @@ func (l *loop) set(now time.Time, name string, path bfd.Path, config bfd.Config)
 	l.byDiscriminator[s.machine.Discriminator()] = s
 	// A session that still has this path is about to lose it: the notes of a
 	// reload come in no particular order.
-	l.byPath[path] = s
+	l.byPath[key(path)] = s
 	l.review(now)
 	l.handle(now, s, bfd.Started{})
 }
@@ -75,10 +75,16 @@ func (l *loop) remove(now time.Time, name string) {
 		return
 	}
 	delete(l.byName, name)
-	if l.byPath[s.path] == s {
-		delete(l.byPath, s.path)
+	if l.byPath[key(s.path)] == s {
+		delete(l.byPath, key(s.path))
 	}
 	l.handle(now, s, bfd.Stopped{})
+}
+
+// key is what two paths have in common that are the same one.
+func key(path bfd.Path) bfd.Path {
+	path.Routed = false
+	return path
 }
 
 // forget is the end of a session.

@@ -288,6 +288,14 @@ func TestTTLBehindARouter(t *testing.T) {
 	if err := one.Send([]byte("x"), 255); err == nil {
 		t.Error("sent through a router")
 	}
+	// One that is told to does, over the port of one hop.
+	r, ready = listen(t, b, false, false)
+	if err := dial(t, a, bfd.Path{Peer: addr("198.51.100.1"), Routed: true}).Send([]byte("x"), 255); err != nil {
+		t.Fatal(err)
+	}
+	if _, meta := next(t, r, ready); meta.TTL != 254 || meta.Multihop {
+		t.Errorf("%+v", meta)
+	}
 }
 
 // What is missing when the socket is opened, or goes for a while, is found when

@@ -128,8 +128,10 @@ func (s *Sender) transmit(payload []byte) error {
 
 func (s *Sender) send(fd uintptr) {
 	flags := unix.MSG_DONTWAIT
-	if !s.path.Multihop {
-		// The peer is on the link, or it is not there (RFC 5881 §6).
+	if !s.path.Multihop && !s.path.Routed {
+		// The peer is on the link, or it is not there (RFC 5881 §6). Linux
+		// knows this for IPv4; over IPv6 it is the peer that finds the TTL too
+		// small behind a router.
 		flags |= unix.MSG_DONTROUTE
 	}
 	for {
