@@ -132,15 +132,17 @@ func TestMonitorSeesWhatALinkIs(t *testing.T) {
 	if err := h.AddMacvlan(inet.Macvlan{Name: "vrrp.51", Parent: "eth0", MAC: "00:00:5e:00:01:33", Alias: "one"}); err != nil {
 		t.Fatal(err)
 	}
-	await(t, s, "macvlan", func(v *View) bool {
-		l, ok := v.Link("vrrp.51")
-		return ok && l.Kind == "macvlan" && l.Alias == "one" && l.Parent == n.Index("eth0")
-	})
 	// The kernel tells of an alias only where the link is up.
-	for _, change := range []LinkChange{{Up: inet.Some(true)}, {Alias: inet.Some("two")}} {
+	set := func(change LinkChange) {
 		if err := h.SetLink(n.Index("vrrp.51"), change); err != nil {
 			t.Fatal(err)
 		}
 	}
+	set(LinkChange{Up: inet.Some(true)})
+	await(t, s, "macvlan", func(v *View) bool {
+		l, ok := v.Link("vrrp.51")
+		return ok && l.Kind == "macvlan" && l.Alias == "one" && l.Parent == n.Index("eth0")
+	})
+	set(LinkChange{Alias: inet.Some("two")})
 	await(t, s, "alias", func(v *View) bool { l, _ := v.Link("vrrp.51"); return l.Alias == "two" })
 }

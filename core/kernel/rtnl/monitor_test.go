@@ -151,7 +151,7 @@ func TestMonitorSurvivesOverrun(t *testing.T) {
 	await(t, s, "first view", hasAddress("192.0.2.1/24"))
 
 	h := openIn(t, n)
-	storm := many(5000, 32)
+	storm, began := many(5000, 32), time.Now()
 	if err := h.AddAddresses("eth0", storm); err != nil {
 		t.Fatal(err)
 	}
@@ -168,8 +168,10 @@ func TestMonitorSurvivesOverrun(t *testing.T) {
 	view, _ := await(t, s, "view equals a fresh dump", func(v *View) bool {
 		return reflect.DeepEqual(v.Links, links)
 	})
-	if view.Overruns != 1 {
-		t.Errorf("%d overruns, want one", view.Overruns)
+	// Losses within a second of each other are one; a machine that is kept
+	// busy may drag the storm out.
+	if most := 1 + uint64(time.Since(began)/calm); view.Overruns == 0 || view.Overruns > most {
+		t.Errorf("%d overruns, want one to %d", view.Overruns, most)
 	}
 	// It stays so, and goes on hearing what happens.
 	n.DelAddress("eth0", "203.0.113.1/32")
