@@ -55,6 +55,10 @@ func (c *comparison) values(name string, old, next any) {
 		}
 	case GARP:
 		c.structs(name, reflect.ValueOf(old), reflect.ValueOf(next))
+	case *bool:
+		if a, b := truth(before), truth(next.(*bool)); a != b {
+			c.add(name, a, b)
+		}
 	case *Auth:
 		c.auth(name, before, next.(*Auth))
 	case *BFD:
@@ -74,6 +78,14 @@ func (c *comparison) values(name string, old, next any) {
 			c.add(name, shownOld, shownNew)
 		}
 	}
+}
+
+// truth shows a truth that may be absent.
+func truth(b *bool) string {
+	if b == nil {
+		return ""
+	}
+	return strconv.FormatBool(*b)
 }
 
 func (c *comparison) auth(name string, old, next *Auth) {

@@ -45,6 +45,9 @@ type Global struct {
 	RuntimeDir string   `json:"runtime_dir"` // default /run/halo
 	PluginDirs []string `json:"plugin_dirs"` // default: plugins/ beside the halo binary, then /usr/lib/halo/plugins
 	PluginUser string   `json:"plugin_user"` // default "halo" if that account exists, else "nobody"
+	// Realtime is whether halo is scheduled in real time and locked in memory;
+	// nil, the default, is where it has the privilege.
+	Realtime *bool `json:"realtime"`
 	// The longer rest of the two is how long instances only listen at first.
 	StartupDelay   time.Duration `json:"startup_delay"`    // default 0, at most 1h: counted from the start of halo
 	DelayAfterBoot time.Duration `json:"delay_after_boot"` // default 0, at most 1h: counted from the boot of the machine

@@ -59,6 +59,8 @@ func globalHints() map[string]hint {
 		"vrrp_version":          {write: "version = 2 in [vrrp_instance.NAME]"},
 		"vrrp_startup_delay":    {key: "startup_delay"},
 		"vrrp_delay_after_boot": {key: "delay_after_boot"},
+		"vrrp_rt_priority":      {write: "realtime = true"},
+		"vrrp_no_swap":          {write: "realtime = true"},
 		"vrrp_strict":           {why: "halo always follows the RFC, and opens and closes no firewall for it"},
 		"notification_email":    {why: whyNotified},
 		"smtp_server":           {why: whyNotified},

@@ -62,9 +62,19 @@ func (r *reader) global(t *table) Global {
 		PluginUser: r.user(t, "plugin_user", r.machine.pluginUser()),
 		LogLevel:   ask(t, "log_level", words{allowed: []string{"debug", "info", "warn", "error"}}).or("info"),
 
+		Realtime:       optionalBool(ask(t, "realtime", booleans{})),
 		StartupDelay:   ask(t, "startup_delay", durations{high: time.Hour}).or(0),
 		DelayAfterBoot: ask(t, "delay_after_boot", durations{high: time.Hour}).or(0),
 	}
+}
+
+// optionalBool is a truth whose absence has a meaning of its own.
+func optionalBool(a answer[bool]) *bool {
+	truth := a.optional()
+	if !a.readable {
+		return nil
+	}
+	return &truth
 }
 
 // user reads an account that plugins run as.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -105,10 +106,21 @@ func fixed(running, next *config.Generation) []string {
 	if !slices.Equal(running.Global.PluginDirs, next.Global.PluginDirs) {
 		keys = append(keys, "global.plugin_dirs")
 	}
+	if truthOf(running.Global.Realtime) != truthOf(next.Global.Realtime) {
+		keys = append(keys, "global.realtime")
+	}
 	if running.Control.Socket != next.Control.Socket {
 		keys = append(keys, "control.socket")
 	}
 	return keys
+}
+
+// truthOf compares truths of which one may be absent.
+func truthOf(b *bool) string {
+	if b == nil {
+		return ""
+	}
+	return strconv.FormatBool(*b)
 }
 
 // apply makes a plan true. Each driver compares for itself and leaves alone

@@ -62,6 +62,8 @@ type Daemon struct {
 	stopping chan struct{}
 	running  atomic.Pointer[generation]
 	ready    atomic.Bool
+	// unhurried is why the daemon is not in real time although it should be.
+	unhurried error
 }
 
 // stopTimeout bounds the whole stop; the unit's TimeoutStopSec is longer.
@@ -95,6 +97,9 @@ func Run(ctx context.Context, o Options) error {
 	defer d.lock.release()
 	if err := privileges(g); err != nil {
 		return err
+	}
+	if d.unhurried = hasten(g, d.logger); d.unhurried != nil {
+		d.logger.Warn("not as [global] realtime asks for", "reason", d.unhurried)
 	}
 	if err := d.open(g); err != nil {
 		return errors.Join(err, d.closeEdges())

@@ -47,6 +47,9 @@ func (d *Daemon) Status() control.Status {
 		File: g.File, Loaded: g.loaded, LastReload: g.lastReload, LastReloadOK: g.reloadOK, LastReloadNote: g.reloadReason,
 	}
 	s.Degraded = append(s.Degraded, degradedPrivileges(g.Generation)...)
+	if d.unhurried != nil {
+		s.Degraded = append(s.Degraded, d.unhurried.Error())
+	}
 	d.describeElection(ctx, g.Generation, &s)
 	d.describeServices(ctx, g.Generation, &s)
 	d.describePlugins(&s)

@@ -18,7 +18,7 @@ import (
 //
 // What every child must inherit is set on this thread once, so that it holds
 // before the plugin's first instruction and for plugins in any language:
-// NO_NEW_PRIVS, no ambient and no inheritable capability, a lower priority.
+// NO_NEW_PRIVS, no ambient and no inheritable capability, ordinary scheduling.
 // Descriptors belong to the process, and are seen to here as well.
 // The rest of the daemon does not inherit any of it, because the runtime never
 // starts threads from a locked one.
@@ -104,6 +104,10 @@ func prepareThread() error {
 	}
 	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
 		return fmt.Errorf("clear ambient capabilities of the spawning thread: %w", err)
+	}
+	ordinary := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}
+	if err := unix.SchedSetAttr(0, &ordinary, 0); err != nil {
+		return fmt.Errorf("schedule the spawning thread as any other: %w", err)
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData

@@ -40,12 +40,12 @@ func unitCapabilities(t *testing.T) []string {
 }
 
 // limited starts halo as systemd would: as root, but with these capabilities
-// and no way to more.
-func limited(t *testing.T, capabilities []string) lab.Option {
+// and no way to more, through another program where one is given.
+func limited(t *testing.T, capabilities []string, through ...string) lab.Option {
 	t.Helper()
 	kerneltest.RequireTool(t, "setpriv")
 	set := "-all,+" + strings.Join(capabilities, ",+")
-	return lab.Through(kerneltest.ToolPath("setpriv"), "--bounding-set", set, "--inh-caps=-all", "--no-new-privs")
+	return lab.Through(kerneltest.ToolPath("setpriv"), append([]string{"--bounding-set", set, "--inh-caps=-all", "--no-new-privs"}, through...)...)
 }
 
 // TestUnitCapabilities proves that halo has all it needs from what its systemd
