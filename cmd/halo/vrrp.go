@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -180,11 +181,8 @@ func (r *scanResult) add(payload []byte, meta wire.Meta, family wire.Family) {
 	}
 	s.Heard++
 	s.Version, s.Problem = payload[0]>>4, ""
-	switch drop {
-	case wire.DropNone:
-	case wire.DropAuthType:
-		// Whether it is the right one, nobody can tell from here.
-	default:
+	// Whether an authentication is the right one, nobody can tell from here.
+	if drop != wire.DropNone && drop != wire.DropAuthType {
 		s.Problem = drop.String()
 	}
 	if drop == wire.DropLength {
@@ -249,7 +247,7 @@ func spans(numbers []uint8) string {
 			j++
 		}
 		if i == j {
-			words = append(words, fmt.Sprint(numbers[i]))
+			words = append(words, strconv.Itoa(int(numbers[i])))
 		} else {
 			words = append(words, fmt.Sprintf("%d-%d", numbers[i], numbers[j]))
 		}
