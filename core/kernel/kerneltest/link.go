@@ -137,7 +137,8 @@ func (n *Namespace) MAC(ifname string) net.HardwareAddr {
 	return n.link(ifname).Attrs().HardwareAddr
 }
 
-// AddAddress adds an address such as "192.0.2.1/24".
+// AddAddress adds an address such as "192.0.2.1/24" or "2001:db8::1/64", which
+// is usable at once.
 func (n *Namespace) AddAddress(ifname, address string) {
 	n.tb.Helper()
 	if err := n.handle.AddrAdd(n.link(ifname), n.parse(address)); err != nil {
@@ -157,6 +158,19 @@ func (n *Namespace) DelAddress(ifname, address string) {
 // there is no such interface.
 func (n *Namespace) Addresses(ifname string) []netip.Prefix {
 	n.tb.Helper()
+	return n.addresses(ifname, netlink.FAMILY_V4)
+}
+
+// Addresses6 are an interface's IPv6 addresses in ascending order, among them
+// the one that the kernel makes by itself; none where there is no such
+// interface.
+func (n *Namespace) Addresses6(ifname string) []netip.Prefix {
+	n.tb.Helper()
+	return n.addresses(ifname, netlink.FAMILY_V6)
+}
+
+func (n *Namespace) addresses(ifname string, family int) []netip.Prefix {
+	n.tb.Helper()
 	link, err := n.handle.LinkByName(ifname)
 	if errors.As(err, new(netlink.LinkNotFoundError)) {
 		return nil
@@ -164,7 +178,7 @@ func (n *Namespace) Addresses(ifname string) []netip.Prefix {
 	var list []netlink.Addr
 	for err == nil {
 		// A dump that changes meanwhile is repeated.
-		list, err = n.handle.AddrList(link, netlink.FAMILY_V4)
+		list, err = n.handle.AddrList(link, family)
 		if !errors.Is(err, netlink.ErrDumpInterrupted) {
 			break
 		}
@@ -176,8 +190,8 @@ func (n *Namespace) Addresses(ifname string) []netip.Prefix {
 	prefixes := make([]netip.Prefix, 0, len(list))
 	for _, a := range list {
 		ones, _ := a.Mask.Size()
-		ip, _ := netip.AddrFromSlice(a.IP.To4())
-		prefixes = append(prefixes, netip.PrefixFrom(ip, ones))
+		ip, _ := netip.AddrFromSlice(a.IP)
+		prefixes = append(prefixes, netip.PrefixFrom(ip.Unmap(), ones))
 	}
 	slices.SortFunc(prefixes, netip.Prefix.Compare)
 	return prefixes
@@ -187,8 +201,11 @@ func (n *Namespace) Addresses(ifname string) []netip.Prefix {
 // length.
 func (n *Namespace) HasAddress(ifname, address string) bool {
 	n.tb.Helper()
-	ip := netip.MustParseAddr(address)
-	return slices.ContainsFunc(n.Addresses(ifname), func(p netip.Prefix) bool { return p.Addr() == ip })
+	ip, family := netip.MustParseAddr(address), netlink.FAMILY_V4
+	if ip.Is6() {
+		family = netlink.FAMILY_V6
+	}
+	return slices.ContainsFunc(n.addresses(ifname, family), func(p netip.Prefix) bool { return p.Addr() == ip })
 }
 
 // AddRoute adds a route to a destination ("203.0.113.0/24" or "default")
@@ -208,8 +225,11 @@ func (n *Namespace) AddRoute(destination, gateway string) {
 // address, nil while it knows none.
 func (n *Namespace) Neighbour(ifname, address string) net.HardwareAddr {
 	n.tb.Helper()
-	ip := net.ParseIP(address)
-	list, err := n.handle.NeighList(n.Index(ifname), netlink.FAMILY_V4)
+	ip, family := net.ParseIP(address), netlink.FAMILY_V4
+	if ip.To4() == nil {
+		family = netlink.FAMILY_V6
+	}
+	list, err := n.handle.NeighList(n.Index(ifname), family)
 	if err != nil {
 		n.tb.Fatalf("list neighbours of %s in %s: %v", ifname, n.name, err)
 	}
@@ -225,7 +245,7 @@ func (n *Namespace) Neighbour(ifname, address string) net.HardwareAddr {
 // datagram to the discard port. The answer arrives later: see Neighbour.
 func (n *Namespace) LearnNeighbour(address string) {
 	n.tb.Helper()
-	c, err := n.DialContext(n.tb.Context(), "udp4", net.JoinHostPort(address, "9"))
+	c, err := n.DialContext(n.tb.Context(), "udp", net.JoinHostPort(address, "9"))
 	if err == nil {
 		_, err = c.Write([]byte{0})
 		_ = c.Close()
@@ -250,9 +270,12 @@ func (n *Namespace) parse(address string) *netlink.Addr {
 	if err != nil {
 		n.tb.Fatalf("parse address %q: %v", address, err)
 	}
-	// As with `ip address add`: no broadcast address unless asked for.
 	if a.IP.To4() != nil {
+		// As with `ip address add`: no broadcast address unless asked for.
 		a.Broadcast = net.IPv4zero
+	} else {
+		// Usable at once, without looking for another owner for a second.
+		a.Flags = unix.IFA_F_NODAD
 	}
 	return a
 }

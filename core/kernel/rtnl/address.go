@@ -50,7 +50,7 @@ func (h *Handle) ListAddresses(link string) ([]inet.Address, error) {
 // global scope, without broadcast address, and usable at once, which for IPv6
 // means without duplicate address detection. An address that is there already
 // with the same prefix length is left as it is. Every address is tried; what
-// failed is in a BatchError.
+// failed is in an inet.BatchError.
 func (h *Handle) AddAddresses(link string, addresses []netip.Prefix) error {
 	h.changing.Lock()
 	defer h.changing.Unlock()
@@ -70,8 +70,8 @@ func (h *Handle) AddAddresses(link string, addresses []netip.Prefix) error {
 // PutAddresses makes the addresses of a link be there as given. One of halo's
 // that is there with other attributes gets the given ones, for which the kernel
 // may require it to be deleted and added again; one that somebody else put
-// there is left as it is. Every address is tried; what failed is in a
-// BatchError.
+// there is left as it is. Every address is tried; what failed is in an
+// inet.BatchError.
 func (h *Handle) PutAddresses(link string, addresses []inet.Address) error {
 	h.changing.Lock()
 	defer h.changing.Unlock()
@@ -165,8 +165,8 @@ func (h *Handle) adapt(index int, wanted []inet.Address, results []error) error 
 }
 
 // DelAddresses deletes addresses from a link. What is missing, address or
-// link, counts as deleted. Every address is tried; what failed is in a
-// BatchError.
+// link, counts as deleted. Every address is tried; what failed is in an
+// inet.BatchError.
 //
 // When an IPv4 address goes, the kernel also deletes the later addresses of
 // the same subnet, unless the link's promote_secondaries is set. So where an

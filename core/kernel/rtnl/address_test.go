@@ -309,7 +309,7 @@ func TestBatchErrorsNameEachFailure(t *testing.T) {
 		{Prefix: prefix("ff02::12/64")},
 		{Prefix: prefix("192.0.2.12/24")},
 	})
-	batch, ok := errors.AsType[*BatchError](err)
+	batch, ok := errors.AsType[*inet.BatchError](err)
 	if !ok {
 		t.Fatalf("got %v, want a BatchError", err)
 	}

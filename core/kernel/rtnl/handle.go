@@ -5,7 +5,7 @@
 // no state of the kernel's: every answer is a fresh dump. Adding what is there
 // and deleting what is missing both succeed, since what a caller wants is the
 // state and not the change. Many objects go to the kernel in few system calls,
-// and an error says which of them failed (BatchError). A Monitor keeps a view
+// and an error says which of them failed (inet.BatchError). A Monitor keeps a view
 // of all links and addresses up to date by notifications, and dumps again
 // whenever notifications may have been lost; a RoutingMonitor does so for
 // routes and rules. A view may be behind the kernel, never wrong for good.

@@ -11,15 +11,9 @@ import (
 	"github.com/halo-ha/halo/core/kernel/rtnl/inet"
 )
 
-// RouteFilter says which routes are of interest. Zero is all.
-type RouteFilter struct {
-	Protocol inet.Protocol
-	Table    uint32
-}
-
 // Routes lists routes of both families, in the kernel's order. The kernel
 // filters, so that halo's few routes are found quickly among very many.
-func (h *Handle) Routes(filter RouteFilter) ([]inet.Route, error) {
+func (h *Handle) Routes(filter inet.RouteFilter) ([]inet.Route, error) {
 	var routes []inet.Route
 	err := h.read(func(s *socket) error {
 		names, err := s.linkNames()
@@ -38,7 +32,7 @@ func (h *Handle) Routes(filter RouteFilter) ([]inet.Route, error) {
 // another. A route of the same identity and mark that is there with other
 // attributes is replaced. One that somebody else made is left alone, and is an
 // error that wraps EEXIST: taking it away would be for ever. Every route is
-// tried; what failed is in a BatchError.
+// tried; what failed is in an inet.BatchError.
 func (h *Handle) PutRoutes(routes []inet.Route) error {
 	h.changing.Lock()
 	defer h.changing.Unlock()
@@ -116,17 +110,17 @@ func (h *Handle) adaptRoutes(wanted []inet.Route, results []error) error {
 
 // commonTable is a filter for the table of all the routes, or for nothing where
 // there are several.
-func commonTable(routes []inet.Route) RouteFilter {
+func commonTable(routes []inet.Route) inet.RouteFilter {
 	table := routes[0].TableOrDefault()
 	if slices.ContainsFunc(routes, func(r inet.Route) bool { return r.TableOrDefault() != table }) {
-		return RouteFilter{}
+		return inet.RouteFilter{}
 	}
-	return RouteFilter{Table: table}
+	return inet.RouteFilter{Table: table}
 }
 
 // DelRoutes deletes the routes of these identities and marks; zero is halo's.
 // What is missing counts as deleted, and the routes of others stay. Every route
-// is tried; what failed is in a BatchError.
+// is tried; what failed is in an inet.BatchError.
 func (h *Handle) DelRoutes(routes []inet.Route) error {
 	h.changing.Lock()
 	defer h.changing.Unlock()
@@ -173,7 +167,7 @@ func (s *socket) linkNames() (func(index int) string, error) {
 }
 
 // dumpRoutes reads the routes of both families.
-func (s *socket) dumpRoutes(filter RouteFilter, names func(int) string) ([]inet.Route, error) {
+func (s *socket) dumpRoutes(filter inet.RouteFilter, names func(int) string) ([]inet.Route, error) {
 	var routes []inet.Route
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		header := make([]byte, routeHeaderSize)
@@ -191,8 +185,7 @@ func (s *socket) dumpRoutes(filter RouteFilter, names func(int) string) ([]inet.
 				}
 				r, cloned, err := parseRoute(body, names)
 				// Kernels without strict checking send everything.
-				if err != nil || cloned || filter.Protocol != 0 && r.Protocol != filter.Protocol ||
-					filter.Table != 0 && r.Table != filter.Table {
+				if err != nil || cloned || !filter.Matches(r) {
 					return err
 				}
 				routes = append(routes, r)

@@ -37,7 +37,7 @@ func routed(t *testing.T) *kerneltest.Namespace {
 // halos are the routes with halo's mark in the words of iproute2, sorted.
 func halos(t *testing.T, h *Handle) []string {
 	t.Helper()
-	routes, err := h.Routes(RouteFilter{Protocol: inet.ProtocolHalo})
+	routes, err := h.Routes(inet.RouteFilter{Protocol: inet.ProtocolHalo})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestRouteAttributesAsAnIndependentReaderSeesThem(t *testing.T) {
 				t.Errorf("%s: %v", row.name, err)
 			}
 		}
-		routes, err := h.Routes(RouteFilter{Protocol: inet.ProtocolHalo})
+		routes, err := h.Routes(inet.RouteFilter{Protocol: inet.ProtocolHalo})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +167,7 @@ func TestPutRoutesReplacesOnlyItsOwn(t *testing.T) {
 	own := inet.Route{Destination: prefix("10.0.0.0/8"), NextHops: []inet.NextHop{{Gateway: addr("192.0.2.254")}}}
 	own6 := inet.Route{Destination: prefix("2001:db8:5::/48"), NextHops: []inet.NextHop{{Gateway: addr("2001:db8::254")}}}
 	err := h.PutRoutes([]inet.Route{own, foreign, own6})
-	batch, ok := errors.AsType[*BatchError](err)
+	batch, ok := errors.AsType[*inet.BatchError](err)
 	if !ok || len(batch.Failures) != 1 || batch.Failures[0].Index != 1 || !errors.Is(err, unix.EEXIST) || !strings.Contains(err.Error(), "via 192.0.2.9 dev eth0") {
 		t.Errorf("putting a route in somebody else's place: %v", err)
 	}
@@ -189,7 +189,7 @@ func TestPutRoutesReplacesOnlyItsOwn(t *testing.T) {
 	if err := h.DelRoutes([]inet.Route{foreign, own, own6}); err != nil {
 		t.Fatal(err)
 	}
-	routes, err := h.Routes(RouteFilter{Table: inet.TableMain})
+	routes, err := h.Routes(inet.RouteFilter{Table: inet.TableMain})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +234,7 @@ func TestRouteErrorsNameWhatFailed(t *testing.T) {
 		{Destination: prefix("10.2.0.0/16"), NextHops: []inet.NextHop{{Gateway: addr("10.99.0.1")}}},
 		{},
 	})
-	batch, ok := errors.AsType[*BatchError](err)
+	batch, ok := errors.AsType[*inet.BatchError](err)
 	if !ok || len(batch.Failures) != 3 {
 		t.Fatalf("got %v, want three failures", err)
 	}
@@ -264,7 +264,7 @@ func TestRouteErrorsNameWhatFailed(t *testing.T) {
 // An unused table is empty, which some kernels call an error.
 func TestRoutesOfATableThatIsNotThere(t *testing.T) {
 	h := openIn(t, routed(t))
-	if routes, err := h.Routes(RouteFilter{Table: 4711}); err != nil || len(routes) > 0 {
+	if routes, err := h.Routes(inet.RouteFilter{Table: 4711}); err != nil || len(routes) > 0 {
 		t.Errorf("got %v, %v", routes, err)
 	}
 	if err := h.DelRoutes([]inet.Route{{Destination: prefix("10.0.0.0/8"), Table: 4711}, {Destination: prefix("2001:db8:5::/48"), Table: 4711}}); err != nil {

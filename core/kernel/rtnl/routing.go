@@ -132,7 +132,7 @@ func (m routingFollower) resync(s *socket) error {
 	}
 	fresh := RoutingView{Overruns: m.view.Overruns}
 	for _, p := range m.protocols {
-		routes, err := s.dumpRoutes(RouteFilter{Protocol: p}, names)
+		routes, err := s.dumpRoutes(inet.RouteFilter{Protocol: p}, names)
 		if err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ func (h *Handle) Rules(protocol inet.Protocol) ([]inet.Rule, error) {
 
 // PutRules makes rules be there, with halo's mark unless a rule has another. A
 // rule of somebody else that is alike stays beside them. Every rule is tried;
-// what failed is in a BatchError.
+// what failed is in an inet.BatchError.
 func (h *Handle) PutRules(rules []inet.Rule) error {
 	h.changing.Lock()
 	defer h.changing.Unlock()
@@ -57,7 +57,7 @@ func (h *Handle) PutRules(rules []inet.Rule) error {
 
 // DelRules deletes rules that carry the given marks; zero is halo's. What is
 // missing counts as deleted, and the rules of others stay. Every rule is tried;
-// what failed is in a BatchError.
+// what failed is in an inet.BatchError.
 //
 // The kernel deletes the first rule that has all conditions that it is told of,
 // be it with more of them. Where that would be another one than was meant,

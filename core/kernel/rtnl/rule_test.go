@@ -164,7 +164,7 @@ func TestRuleErrorsNameWhatFailed(t *testing.T) {
 	good := inet.Rule{Priority: 100, Table: 100}
 	bad := inet.Rule{Priority: 101, Action: inet.Goto, Goto: 5}
 	err := h.PutRules([]inet.Rule{bad, good, {Priority: 102, Action: 99}, {Priority: 103, TOS: 3, Table: 100}})
-	batch, ok := errors.AsType[*BatchError](err)
+	batch, ok := errors.AsType[*inet.BatchError](err)
 	if !ok || len(batch.Failures) != 3 || !strings.Contains(err.Error(), "put rule priority 101 goto 5: rule 101 goes on") || !errors.Is(err, unix.EINVAL) {
 		t.Errorf("got %v, want three failures", err)
 	}

@@ -147,6 +147,17 @@ func (r Route) ID() RouteID {
 	return RouteID{r.Destination.Masked(), whole(r.From), r.TOS, r.TableOrDefault(), r.MetricOrDefault()}
 }
 
+// RouteFilter says which routes are of interest. Zero is all.
+type RouteFilter struct {
+	Protocol Protocol
+	Table    uint32
+}
+
+// Matches tells whether a route that was found is of interest.
+func (f RouteFilter) Matches(r Route) bool {
+	return (f.Protocol == ProtocolNone || f.Protocol == r.Protocol) && (f.Table == 0 || f.Table == r.TableOrDefault())
+}
+
 // Is4 tells whether it is an IPv4 route.
 func (r Route) Is4() bool { return r.Destination.Addr().Is4() }
 
