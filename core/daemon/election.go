@@ -45,15 +45,17 @@ type running struct {
 
 // sockets is what speakers reach the wire and the clock through.
 type sockets struct {
-	open  func(iface string, index int, ready chan<- struct{}) (speaker.Conn, error)
+	open  func(iface string, socket speaker.Socket, ready chan<- struct{}) (speaker.Conn, error)
 	alarm func() (speaker.Alarm, error)
 }
 
 // realSockets are the machine's.
 func realSockets() sockets {
 	return sockets{
-		open: func(iface string, index int, ready chan<- struct{}) (speaker.Conn, error) {
-			c, err := rawsock.OpenVRRP(iface, index, ready)
+		open: func(iface string, socket speaker.Socket, ready chan<- struct{}) (speaker.Conn, error) {
+			c, err := rawsock.OpenTransport(rawsock.Transport{
+				Interface: iface, Index: socket.Index, Family: socket.Family, Group: socket.Group, AH: socket.AH,
+			}, ready)
 			if err != nil {
 				return nil, err // and not a nil *VRRP in an interface
 			}
@@ -170,8 +172,8 @@ func (e *election) speakerOf(iface string) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &running{iface: iface, cancel: cancel, Speaker: speaker.New(speaker.Options{
 		Interface: iface, Alarm: e.sockets.alarm,
-		Open: func(index int, ready chan<- struct{}) (speaker.Conn, error) {
-			return e.sockets.open(iface, index, ready)
+		Open: func(socket speaker.Socket, ready chan<- struct{}) (speaker.Conn, error) {
+			return e.sockets.open(iface, socket, ready)
 		},
 		Addresses: holder{e, iface}, Observer: e, Groups: e.groups,
 	})}

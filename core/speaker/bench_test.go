@@ -50,7 +50,7 @@ func BenchmarkPacket(b *testing.B) {
 			r := &replay{left: b.N, done: make(chan struct{})}
 			s := speaker.New(speaker.Options{
 				Interface: "eth0", Addresses: nobody{}, Observer: nobody{},
-				Open: func(int, chan<- struct{}) (speaker.Conn, error) { return r, nil },
+				Open: func(speaker.Socket, chan<- struct{}) (speaker.Conn, error) { return r, nil },
 			})
 			for vrid := 1; vrid <= routers; vrid++ {
 				c := config(200)

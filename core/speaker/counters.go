@@ -27,6 +27,9 @@ type RouterCounters struct {
 	Received uint64
 	// Dropped is the others, by the first check that failed.
 	Dropped [wire.DropReasonCount]uint64
+	// NotPeer is those that came from an address that is no peer, where only
+	// peers may send. They are not looked at, and not among Dropped.
+	NotPeer uint64
 	// ReceivedRelease is those of priority 0, among Received.
 	ReceivedRelease uint64
 	// ReceivedWhileActive is those of another active router, among Received.
@@ -34,8 +37,9 @@ type RouterCounters struct {
 	// AddressMismatches, IntervalMismatches and ChecksumMismatches are those
 	// with a finding, among Received.
 	AddressMismatches, IntervalMismatches, ChecksumMismatches uint64
-	// Sent is the advertisements that went out, SentRelease those of
-	// priority 0 among them, SendErrors those that did not.
+	// Sent is the advertisements that went out, to one peer at least, and
+	// SentRelease those of priority 0 among them. SendErrors is those that did
+	// not, for each peer that they were for.
 	Sent, SentRelease, SendErrors uint64
 	// Transitions is the changes of state, BecameActive those to Active.
 	Transitions, BecameActive uint64

@@ -31,8 +31,9 @@ type datagram struct {
 
 // conn is one machine's socket.
 type conn struct {
+	host *host
+	speaker.Socket
 	network *network
-	index   int
 	ready   chan<- struct{}
 
 	mu     sync.Mutex
@@ -45,12 +46,19 @@ type conn struct {
 	sent []sending
 	// receiveHook and sendHook run before the call; an error fails it.
 	receiveHook, sendHook func() error
+	// unreachable is where nothing can be sent to.
+	unreachable netip.Addr
 }
 
 type sending struct {
-	at time.Time
+	at          time.Time
+	source      netip.Addr
+	destination netip.Addr
+	sequence    uint32 // of the authentication header, zero without one
 	wire.Advertisement
 }
+
+var errUnreachable = errors.New("network is unreachable")
 
 func (c *conn) Receive([]byte) ([]byte, wire.Meta, error) {
 	c.mu.Lock()
@@ -75,15 +83,28 @@ func (c *conn) Receive([]byte) ([]byte, wire.Meta, error) {
 
 func (c *conn) Send(payload []byte, source, destination netip.Addr) error {
 	c.mu.Lock()
-	hook := c.sendHook
+	hook, unreachable := c.sendHook, c.unreachable
 	c.mu.Unlock()
 	if hook != nil {
 		if err := hook(); err != nil {
 			return err
 		}
 	}
-	meta := wire.Meta{Source: source, Destination: destination, TTL: wire.HopLimit, Interface: c.index}
-	s := sending{at: time.Now()}
+	if destination == unreachable {
+		return errUnreachable
+	}
+	if destination.IsMulticast() && !c.Group {
+		return errors.New("this socket is for unicast only")
+	}
+	meta := wire.Meta{Source: source, Destination: destination, TTL: wire.HopLimit, Interface: c.Index}
+	if c.AH {
+		var ok bool
+		if payload, meta, ok = wire.SplitIPv4(payload); !ok {
+			return errors.New("no packet with an authentication header")
+		}
+		meta.Interface = c.Index
+	}
+	s := sending{at: time.Now(), source: source, destination: destination, sequence: meta.AH.Sequence}
 	s.Version, s.VRID, s.Priority = wire.Version(payload[0]>>4), payload[1], payload[2]
 	c.mu.Lock()
 	c.sent = append(c.sent, s)
@@ -91,7 +112,11 @@ func (c *conn) Send(payload []byte, source, destination netip.Addr) error {
 	c.network.mu.Lock()
 	defer c.network.mu.Unlock()
 	for _, other := range c.network.conns {
-		if other != c {
+		hears := other.Group
+		if !destination.IsMulticast() {
+			hears = other.host.source == destination
+		}
+		if hears && other.host != c.host && other.AH == c.AH && other.Family == c.Family {
 			other.arrive(payload, meta)
 		}
 	}
@@ -140,6 +165,13 @@ func (c *conn) sendings() []sending {
 	return slices.Clone(c.sent)
 }
 
+// cutOff makes an address one that nothing can be sent to.
+func (c *conn) cutOff(address netip.Addr) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unreachable = address
+}
+
 func (c *conn) hooks(receive, send func() error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -156,6 +188,8 @@ type host struct {
 	mu      sync.Mutex
 	conns   []*conn
 	openErr error
+	// failing says for which sockets openErr is; nil is for all.
+	failing func(speaker.Socket) bool
 	log     []string
 	// block makes Addresses and Observer hang while it is open.
 	block chan struct{}
@@ -199,13 +233,13 @@ func (h *host) set(name string, config vrrp.Config) {
 	}
 }
 
-func (h *host) open(index int, ready chan<- struct{}) (speaker.Conn, error) {
+func (h *host) open(socket speaker.Socket, ready chan<- struct{}) (speaker.Conn, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.openErr != nil {
+	if h.openErr != nil && (h.failing == nil || h.failing(socket)) {
 		return nil, h.openErr
 	}
-	c := &conn{network: h.network, index: index, ready: ready}
+	c := &conn{host: h, network: h.network, Socket: socket, ready: ready}
 	h.conns = append(h.conns, c)
 	h.network.mu.Lock()
 	defer h.network.mu.Unlock()
@@ -217,6 +251,20 @@ func (h *host) failOpen(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.openErr = err
+}
+
+// socket is the one opened last of those with or without an authentication header.
+func (h *host) socket(ah bool) *conn {
+	h.t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range slices.Backward(h.conns) {
+		if c.AH == ah {
+			return c
+		}
+	}
+	h.t.Fatal("no socket was opened")
+	return nil
 }
 
 // conn is the socket opened last.

@@ -47,8 +47,8 @@ func TestInterfaceComesAndGoes(t *testing.T) {
 		old := h.conn()
 		h.SetLink(speaker.Link{Exists: true, Index: 7, Up: true, Addresses: []netip.Addr{h.source}})
 		h.want(h.told("state"), "state VI_1 active>fault interface_missing at 8s", "state VI_1 fault>backup healed at 8s")
-		if c := h.conn(); c == old || c.index != 7 || !old.isClosed() {
-			t.Errorf("socket on interface %d, the old one closed: %v", c.index, old.isClosed())
+		if c := h.conn(); c == old || c.Index != 7 || !old.isClosed() {
+			t.Errorf("socket on interface %d, the old one closed: %v", c.Index, old.isClosed())
 		}
 		if s := h.snapshot(); s.Counters.SocketOpened != 2 {
 			t.Errorf("opened %d sockets", s.Counters.SocketOpened)

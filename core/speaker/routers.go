@@ -10,7 +10,7 @@ import (
 )
 
 // set adds or changes a router.
-func (l *loop) set(now time.Time, name string, config vrrp.Config) {
+func (l *loop) set(now time.Time, name string, config vrrp.Config, unicast *Unicast) {
 	r, ok := l.byName[name]
 	if ok && r.config.VRID != config.VRID {
 		l.remove(now, name)
@@ -22,19 +22,31 @@ func (l *loop) set(now time.Time, name string, config vrrp.Config) {
 			name: name, config: config, machine: vrrp.New(config), index: -1,
 			lateness: newHistogram(latenessBounds()), gap: newHistogram(gapBounds()),
 		}
-		r.expect = r.machine.Expect()
+		r.speakTo(unicast)
+		r.learn()
 		l.byName[name] = r
-		// A router that still has this VRID is about to get another one: the
+		// A router that still has this VRID may be about to get another one: the
 		// notes of a reload come in no particular order.
-		l.byVRID[config.VRID] = r
+		l.byVRID[config.VRID] = slices.Insert(l.byVRID[config.VRID], 0, r)
 		return
+	}
+	if !r.unicast.equal(unicast) {
+		r.speakTo(unicast)
+		r.learn()
 	}
 	if r.config.Equal(&config) {
 		return
 	}
 	r.config = config
 	l.handle(now, r, vrrp.Reconfigured{Config: config})
+	r.learn()
+}
+
+// learn takes over what the router expects to hear.
+func (r *router) learn() {
 	r.expect = r.machine.Expect()
+	r.expect.Sequence = &r.sequence
+	r.expectV2, r.alsoV2 = r.machine.ExpectV2()
 }
 
 func (l *loop) remove(now time.Time, name string) {
@@ -44,9 +56,8 @@ func (l *loop) remove(now time.Time, name string) {
 	}
 	l.handle(now, r, vrrp.Stopped{})
 	delete(l.byName, name)
-	if l.byVRID[r.config.VRID] == r {
-		l.byVRID[r.config.VRID] = nil
-	}
+	list := &l.byVRID[r.config.VRID]
+	*list = slices.DeleteFunc(*list, func(x *router) bool { return x == r })
 	l.stale = true
 }
 
@@ -56,8 +67,8 @@ func (l *loop) post(now time.Time, name string, event vrrp.Event) {
 	}
 }
 
-// setLink takes note of a changed interface. A new one of the same name gets a
-// new socket before the routers hear of it.
+// setLink takes note of a changed interface. A new one of the same name gets new
+// sockets before the routers hear of it.
 func (l *loop) setLink(now time.Time, link Link) {
 	if l.known && l.link.equal(&link) {
 		return
@@ -68,11 +79,10 @@ func (l *loop) setLink(now time.Time, link Link) {
 		l.setLink(now, Link{})
 		l.tellAll(now)
 	}
-	renewed := !l.known || l.link.Exists != link.Exists
-	l.link, l.known, l.stale = link, true, true
-	if renewed {
-		l.reopen(now)
+	if l.link.Exists != link.Exists {
+		l.closeSockets()
 	}
+	l.link, l.known, l.stale = link, true, true
 }
 
 // tellAll tells every router what has changed for it.
@@ -80,12 +90,12 @@ func (l *loop) tellAll(now time.Time) {
 	if !l.known {
 		return
 	}
-	usual := l.usualSource()
+	usual := l.usualSources()
 	for _, r := range l.byName {
 		l.tellSocket(now, r)
 		change := vrrp.InterfaceChanged{Exists: l.link.Exists, Up: l.link.Up}
 		if l.link.Exists {
-			change.Source = l.source(&r.config, usual)
+			change.Source = l.source(r, &usual)
 		}
 		if r.introduced && r.told == change {
 			continue
@@ -95,10 +105,10 @@ func (l *loop) tellAll(now time.Time) {
 	}
 }
 
-// tellSocket tells a router whether there is a socket. While the interface is
-// missing nobody misses one.
+// tellSocket tells a router whether there is a socket for it. While the interface
+// is missing nobody misses one.
 func (l *loop) tellSocket(now time.Time, r *router) {
-	missing := l.link.Exists && l.conn == nil
+	missing := l.link.Exists && !l.channel(r).serves(r)
 	if missing == r.noSocket {
 		return
 	}
@@ -110,38 +120,63 @@ func (l *loop) tellSocket(now time.Time, r *router) {
 	l.handle(now, r, vrrp.FaultCleared{Cause: vrrp.FaultNoSocket})
 }
 
-// usualSource is the interface's first address that is not virtual. A left-over
-// of a crash must not be chosen: it is about to be removed, and it would win
-// ties it has no right to.
-func (l *loop) usualSource() netip.Addr {
+// sources are the first addresses of the interface that are not virtual.
+type sources struct{ any, linkLocal, routed netip.Addr }
+
+// usualSources leaves out what is virtual. A left-over of a crash must not be
+// chosen: it is about to be removed, and it would win ties it has no right to.
+func (l *loop) usualSources() sources {
 	virtual := make(map[netip.Addr]bool)
 	for _, r := range l.byName {
 		for _, a := range r.config.Addresses {
 			virtual[a] = true
 		}
 	}
+	var usual sources
 	for _, a := range l.link.Addresses {
-		if !virtual[a] {
-			return a
+		if virtual[a] {
+			continue
+		}
+		for _, place := range []struct {
+			at   *netip.Addr
+			fits bool
+		}{
+			{&usual.any, true}, {&usual.linkLocal, a.IsLinkLocalUnicast()}, {&usual.routed, !a.IsLinkLocalUnicast()},
+		} {
+			if place.fits && !place.at.IsValid() {
+				*place.at = a
+			}
 		}
 	}
-	return netip.Addr{}
+	return usual
 }
 
-// source is the address a router advertises from, invalid if there is none.
-func (l *loop) source(config *vrrp.Config, usual netip.Addr) netip.Addr {
-	switch {
-	case config.Source.IsValid():
+// source is the address a router advertises from, invalid if there is none. Over
+// IPv6 that is a link-local one (RFC 9568 §5.1.2.1), unless it speaks to peers that
+// have others.
+func (l *loop) source(r *router, usual *sources) netip.Addr {
+	config := &r.config
+	if config.Source.IsValid() {
 		if slices.Contains(l.link.Addresses, config.Source) {
 			return config.Source
 		}
 		return netip.Addr{}
-	case usual.IsValid() || config.Priority != wire.PriorityOwner:
-		return usual
+	}
+	address, linkLocal, routed := usual.any, false, false
+	if l.speaker.options.Family == wire.IPv6 {
+		linkLocal = r.unicast == nil || r.unicast.Peers[0].Address.IsLinkLocalUnicast()
+		routed = !linkLocal
+		address = usual.routed
+		if linkLocal {
+			address = usual.linkLocal
+		}
+	}
+	if address.IsValid() || config.Priority != wire.PriorityOwner {
+		return address
 	}
 	// The owner's virtual addresses are its real ones.
 	for _, a := range l.link.Addresses {
-		if slices.Contains(config.Addresses, a) {
+		if slices.Contains(config.Addresses, a) && (!linkLocal || a.IsLinkLocalUnicast()) && (!routed || !a.IsLinkLocalUnicast()) {
 			return a
 		}
 	}

@@ -28,24 +28,34 @@ const (
 	// farewell is how long Run waits, at its end, for Addresses and Observer to
 	// take what is left for them.
 	farewell = time.Second
+	// stall is how long after reading no deadline is acted on before reading
+	// again. The process may be stopped anywhere, and the shortest interval is
+	// as long.
+	stall = 10 * time.Millisecond
+	// passLimit is how often that is done before the mailbox is looked at.
+	passLimit = 4
+	// receiveLength has room for the longest packet of either family, with an
+	// IP header with options and with what may follow or precede the message.
+	receiveLength = 60 + max(wire.MaxLength, wire.MaxLengthAH, wire.MaxLengthIPv6) + 128
 )
 
 // loop is the state of the one goroutine.
 type loop struct {
-	speaker *Speaker
-	conn    Conn
-	socket  socketState
+	speaker  *Speaker
+	channels [channelCount]channel
 	// link is the last one told, known whether there was one.
 	link  Link
 	known bool
 
 	byName map[string]*router
-	// byVRID finds the router of a packet.
-	byVRID    [256]*router
+	// byVRID finds the routers a packet may be for, the newest first.
+	byVRID    [256][]*router
 	deadlines deadlines
-	// handled is when the last event was handled.
-	handled time.Time
-	// stale says that routers may have to be told another source address.
+	// handled is when the last event was handled, drained when the sockets were
+	// last read to their end.
+	handled, drained time.Time
+	// stale says that other sockets may be needed, and that routers may have to
+	// be told another source address.
 	stale bool
 
 	alarm Alarm
@@ -54,6 +64,7 @@ type loop struct {
 
 	counters Counters
 	foreign  [256]uint64
+	bySource map[foreignKey]*Foreign
 
 	// Memory that is used again.
 	notes    []note
@@ -69,6 +80,16 @@ type router struct {
 	config  vrrp.Config
 	machine *vrrp.Router
 	expect  wire.Expect
+	// expectV2 is for those who know version 2 only, where alsoV2.
+	expectV2 wire.Expect
+	alsoV2   bool
+	// sequence is that of the authentication header.
+	sequence wire.Sequence
+	// unicast is nil for a router that speaks to the group; peers are its peers
+	// with what is known of them, and intruder who sent last without being one.
+	unicast  *Unicast
+	peers    []PeerSnapshot
+	intruder netip.Addr
 	// told is the last InterfaceChanged, introduced whether there was one.
 	told       vrrp.InterfaceChanged
 	introduced bool
@@ -88,8 +109,8 @@ type router struct {
 
 func newLoop(s *Speaker) loop {
 	return loop{
-		speaker: s, byName: make(map[string]*router),
-		in: make([]byte, 60+wire.MaxLength), out: make([]byte, 0, wire.MaxLength),
+		speaker: s, byName: make(map[string]*router), bySource: make(map[foreignKey]*Foreign),
+		in: make([]byte, receiveLength), out: make([]byte, 0, receiveLength),
 	}
 }
 
@@ -136,8 +157,15 @@ func (l *loop) makeAlarm() (err error) {
 // before they act on a silence that was their own.
 func (l *loop) pass() {
 	l.readMail()
-	l.drain()
-	l.fire()
+	for range passLimit {
+		l.drain()
+		if !l.fire() {
+			l.arm()
+			return
+		}
+	}
+	// Held up each time, and there is more to do.
+	poke(l.speaker.ready)
 	l.arm()
 }
 
@@ -154,90 +182,39 @@ func (l *loop) readMail() {
 	l.refresh()
 }
 
-// refresh tells the routers what a number of notes has changed for them, once.
+// refresh opens the sockets that are needed after a number of notes, and tells the
+// routers what those have changed for them, once.
 func (l *loop) refresh() {
 	if l.stale {
 		l.stale = false
+		l.adjustSockets(time.Now())
 		l.tellAll(time.Now())
 	}
 }
 
-// drain reads what waits on the socket.
-func (l *loop) drain() {
-	for range drainLimit {
-		if l.conn == nil {
-			return
-		}
-		payload, meta, err := l.conn.Receive(l.in)
-		if err != nil {
-			l.counters.ReceiveErrors++
-			l.broken(time.Now(), fmt.Errorf("receive on %s: %w", l.speaker.options.Interface, err))
-			return
-		}
-		if payload == nil {
-			return
-		}
-		l.packet(l.heard(meta), payload, meta)
-	}
-	// There may be more, which the socket will not tell again.
-	poke(l.speaker.ready)
-}
-
-// heard is the time from which a packet counts: when the kernel took it in, so
-// that a deadline does not move by the time this goroutine took to wake up. It is
-// never before what has been handled already: to a router time does not go back.
-func (l *loop) heard(meta wire.Meta) time.Time {
-	if meta.Arrived.After(l.handled) {
-		return meta.Arrived
-	}
-	return time.Now()
-}
-
-// packet hands one packet to the router it is for.
-func (l *loop) packet(now time.Time, payload []byte, meta wire.Meta) {
-	l.counters.Packets++
-	vrid, ok := wire.VRID(payload)
-	if !ok {
-		l.counters.Short++
-		return
-	}
-	r := l.byVRID[vrid]
-	if r == nil {
-		l.foreign[vrid]++
-		return
-	}
-	findings, drop := r.expect.Check(payload, meta, &l.received.Advertisement)
-	if drop != wire.DropNone {
-		r.counters.Dropped[drop]++
-		l.rejected = vrrp.AdvertRejected{Drop: drop, Advertisement: l.received.Advertisement, Source: meta.Source}
-		l.handle(now, r, &l.rejected)
-		return
-	}
-	r.counters.received(r.machine.State(), &l.received.Advertisement, findings)
-	l.received.Source, l.received.Findings = meta.Source, findings
-	l.handle(now, r, &l.received)
-}
-
-// fire reports the deadlines that have come, the earliest first.
-func (l *loop) fire() {
+// fire reports the deadlines that have come, the earliest first. It gives up and
+// says so when reading was too long ago for the rest.
+func (l *loop) fire() (stalled bool) {
 	for len(l.deadlines) > 0 {
 		r, now := l.deadlines[0], time.Now()
 		if now.Before(r.deadline) {
 			break
 		}
+		if now.Sub(l.drained) > stall {
+			return true
+		}
 		r.lateness.observe(now.Sub(r.deadline))
 		l.handle(now, r, vrrp.DeadlineReached{})
 	}
-	if !l.socket.retry.IsZero() && !time.Now().Before(l.socket.retry) {
-		l.open(time.Now())
-	}
+	l.retrySockets()
+	return false
 }
 
 // arm sets the alarm to the next deadline. A deadline that has moved away is
 // left to go off for nothing: with many packets that is much cheaper than
 // setting it for each.
 func (l *loop) arm() {
-	next := l.socket.retry
+	next := l.nextRetry()
 	if len(l.deadlines) > 0 && (next.IsZero() || l.deadlines[0].deadline.Before(next)) {
 		next = l.deadlines[0].deadline
 	}
@@ -296,36 +273,6 @@ func (l *loop) tell(now time.Time, r *router, what vrrp.Action) {
 	l.speaker.events.put(func(o Observer) { o.Changed(name, now, what) })
 }
 
-// send puts an advertisement on the wire, here and now.
-func (l *loop) send(now time.Time, r *router, a *vrrp.SendAdvert) {
-	b, err := a.Advertisement.Append(l.out[:0], a.Source, a.Destination, a.Checksum)
-	if err == nil {
-		l.out = b
-		err = l.transmit(b, a.Source, a.Destination)
-	}
-	if err != nil {
-		r.counters.SendErrors++
-		r.sendError = err.Error()
-		return
-	}
-	r.counters.Sent++
-	if a.Advertisement.Priority == wire.PriorityRelease {
-		r.counters.SentRelease++
-		return
-	}
-	if !r.sent.IsZero() {
-		r.gap.observe(now.Sub(r.sent))
-	}
-	r.sent = now
-}
-
-func (l *loop) transmit(b []byte, source, destination netip.Addr) error {
-	if l.conn == nil {
-		return fmt.Errorf("send on %s: no socket", l.speaker.options.Interface)
-	}
-	return l.conn.Send(b, source, destination)
-}
-
 // schedule puts a router into its place in the queue.
 func (l *loop) schedule(r *router) {
 	at, ok := r.machine.Deadline()
@@ -362,7 +309,5 @@ func (l *loop) stop() {
 		}
 	}
 	s.final = l.snapshot()
-	if l.conn != nil {
-		_ = l.conn.Close() // Nothing more is read or written.
-	}
+	l.closeSockets() // Nothing more is read or written.
 }

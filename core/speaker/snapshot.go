@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -12,6 +13,7 @@ import (
 // Snapshot is the state of a Speaker at one time. It shares nothing with it.
 type Snapshot struct {
 	Interface string
+	Family    wire.Family
 	// Link is what it was told of the interface, Known whether it was.
 	Link  Link
 	Known bool
@@ -22,6 +24,9 @@ type Snapshot struct {
 	// Foreign counts the packets for virtual routers that are not configured
 	// here, by VRID.
 	Foreign map[uint8]uint64
+	// ForeignBySource is the same, for each address that speaks for one, as far
+	// as there is room.
+	ForeignBySource []Foreign
 	// Routers are by instance name.
 	Routers map[string]RouterSnapshot
 }
@@ -38,6 +43,12 @@ type RouterSnapshot struct {
 	Counters  RouterCounters
 	// SendError is the last one, empty if there was none.
 	SendError string
+	// Unicast says that it speaks to Peers and not to the group.
+	Unicast bool
+	Peers   []PeerSnapshot
+	// Intruder is who sent to it last without being a peer, invalid if nobody
+	// did: see RouterCounters.NotPeer.
+	Intruder netip.Addr
 	// Lateness is how late deadlines were served.
 	Lateness Histogram
 	// Gap is the time between an advertisement and the next while active.
@@ -46,26 +57,33 @@ type RouterSnapshot struct {
 
 func (l *loop) snapshot() Snapshot {
 	s := Snapshot{
-		Interface: l.speaker.options.Interface,
-		Link:      l.link, Known: l.known, Counters: l.counters,
+		Interface: l.speaker.options.Interface, Family: l.speaker.options.Family,
+		Link: l.link, Known: l.known, Counters: l.counters,
 		Foreign: make(map[uint8]uint64), Routers: make(map[string]RouterSnapshot, len(l.byName)),
 	}
 	s.Link.Addresses = slices.Clone(l.link.Addresses)
 	s.Counters.EventsDropped = l.speaker.events.drops()
-	if l.link.Exists && l.socket.err != nil {
-		s.SocketError = l.socket.err.Error()
+	if err := l.socketError(); err != nil {
+		s.SocketError = err.Error()
 	}
 	for vrid, n := range &l.foreign {
 		if n > 0 {
 			s.Foreign[uint8(vrid)] = n
 		}
 	}
+	for _, f := range l.bySource {
+		s.ForeignBySource = append(s.ForeignBySource, *f)
+	}
+	slices.SortFunc(s.ForeignBySource, func(a, b Foreign) int {
+		return cmp.Or(cmp.Compare(a.VRID, b.VRID), a.Source.Compare(b.Source))
+	})
 	for name, r := range l.byName {
 		s.Routers[name] = RouterSnapshot{
 			Snapshot: r.machine.Snapshot(),
 			Version:  r.config.Version, VRID: r.config.VRID, Interval: r.config.Interval,
 			Preempt: r.config.Preempt, Addresses: slices.Clone(r.config.Addresses),
 			Counters: r.counters, SendError: r.sendError,
+			Unicast: r.unicast != nil, Peers: slices.Clone(r.peers), Intruder: r.intruder,
 			Lateness: r.lateness.clone(), Gap: r.gap.clone(),
 		}
 	}

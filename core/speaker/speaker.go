@@ -12,20 +12,34 @@ import (
 	"github.com/halo-ha/halo/core/vrrp/wire"
 )
 
-// Conn is the socket of one interface. Only the Speaker's goroutine uses it.
+// Conn is a socket of one interface. Only the Speaker's goroutine uses it.
 type Conn interface {
 	// Receive returns the payload of the next packet that waits, in the memory
 	// of buf, without waiting: nil says that there is none, and from then on
 	// the channel given to OpenFunc gets a value once there is.
 	Receive(buf []byte) (payload []byte, meta wire.Meta, err error)
 	// Send sends without waiting. A packet that cannot go out now is an error.
+	// With Socket.AH the payload is a whole IP packet.
 	Send(payload []byte, source, destination netip.Addr) error
 	Close() error
 }
 
-// OpenFunc opens the socket on the interface with the index. ready has room for
-// one value and is written without waiting.
-type OpenFunc func(index int, ready chan<- struct{}) (Conn, error)
+// Socket is what a Speaker needs a Conn for.
+type Socket struct {
+	// Index is the interface's.
+	Index  int
+	Family wire.Family
+	// Group says whether to join the family's multicast group. Without it there
+	// is unicast only.
+	Group bool
+	// AH says that it is for advertisements with an authentication header, IP
+	// protocol 51, and for those alone.
+	AH bool
+}
+
+// OpenFunc opens a socket. ready has room for one value, is written without
+// waiting, and is the same for all of a Speaker's sockets.
+type OpenFunc func(socket Socket, ready chan<- struct{}) (Conn, error)
 
 // Alarm is a timer. The zero delay and less are now.
 type Alarm interface {
@@ -65,10 +79,13 @@ type Groups interface {
 	Stands(instance string, at time.Time, s vrrp.Standing)
 }
 
-// Options are what a Speaker needs. All are required but Alarm and Groups.
+// Options are what a Speaker needs. All are required but Alarm and Groups;
+// the zero Family is IPv4.
 type Options struct {
 	Interface string
-	Open      OpenFunc
+	// Family is that of all routers of the Speaker.
+	Family wire.Family
+	Open   OpenFunc
 	// Alarm makes the timer; nil is a time.Timer, which may be a millisecond
 	// late.
 	Alarm     func() (Alarm, error)
@@ -124,15 +141,46 @@ func New(options Options) *Speaker {
 	return s
 }
 
-// Set adds a router, or changes the one of that name. An unchanged configuration
-// changes nothing. Another VRID makes it another router: the old one says
-// goodbye.
+// Set adds a router that speaks to its group, or changes the router of that name.
+// An unchanged configuration changes nothing. Another VRID makes it another
+// router: the old one says goodbye.
 func (s *Speaker) Set(name string, config vrrp.Config) error {
-	if err := config.Validate(); err != nil {
+	return s.set(name, config, nil)
+}
+
+// SetUnicast is Set for a router that speaks to its peers alone, and never to the
+// group.
+func (s *Speaker) SetUnicast(name string, config vrrp.Config, unicast Unicast) error {
+	return s.set(name, config, &unicast)
+}
+
+func (s *Speaker) set(name string, config vrrp.Config, unicast *Unicast) error {
+	err := config.Validate()
+	if err == nil {
+		err = s.fits(&config, unicast)
+	}
+	if err != nil {
 		return fmt.Errorf("configure virtual router %s: %w", name, err)
 	}
 	config.Addresses = slices.Clone(config.Addresses)
-	s.mail.put(func(now time.Time) { s.loop.set(now, name, config) })
+	if unicast != nil {
+		unicast = unicast.clone()
+	}
+	s.mail.put(func(now time.Time) { s.loop.set(now, name, config, unicast) })
+	return nil
+}
+
+// fits says whether the router can speak here and in this way.
+func (s *Speaker) fits(config *vrrp.Config, unicast *Unicast) error {
+	family := wire.FamilyOf(config.Addresses[0])
+	switch {
+	case family != s.options.Family:
+		return fmt.Errorf("its addresses are of %v, and this is the speaker of %v", family, s.options.Family)
+	case unicast != nil:
+		return unicast.validate(family)
+	case family == wire.IPv6 && config.Source.IsValid() && !config.Source.IsLinkLocalUnicast():
+		return fmt.Errorf("source address %v is not link-local", config.Source) // RFC 9568 §5.1.2.1.
+	}
 	return nil
 }
 
