@@ -131,6 +131,9 @@ func printInstances(w io.Writer, s control.Status) error {
 		for _, m := range s.VRRPInstances[name].Mismatches {
 			p.line("! %s: %s", name, m)
 		}
+		for _, k := range s.VRRPInstances[name].Conflicts {
+			p.line("! %s: %s is also claimed by %s (%d packets, the last %s ago): that machine has to give it up", name, k.Address, k.MAC, k.Packets, age(s.Time, k.Last))
+		}
 	}
 	if p.err != nil {
 		return p.err

@@ -68,6 +68,7 @@ type VRRPInstance struct {
 	Addresses            []VirtualAddress   `json:"addresses"`
 	Peer                 *Peer              `json:"peer"` // the last router heard, null when none
 	Mismatches           []string           `json:"mismatches"`
+	Conflicts            []Conflict         `json:"conflicts"` // who else claims the addresses, while active
 	Counters             map[string]uint64  `json:"counters"`
 	AdvertLateness       map[string]float64 `json:"advert_lateness"` // seconds: "max"
 	AdvertGap            map[string]float64 `json:"advert_gap"`      // seconds between own advertisements while active: "max"
@@ -98,6 +99,14 @@ type VirtualAddress struct {
 	Address  string `json:"address"` // with prefix length
 	Present  bool   `json:"present"` // on this machine, as the kernel says
 	Restores uint64 `json:"restores"`
+}
+
+// Conflict is a machine that says that a virtual address is its own.
+type Conflict struct {
+	Address string    `json:"address"`
+	MAC     string    `json:"mac"`
+	Last    time.Time `json:"last"`
+	Packets uint64    `json:"packets"`
 }
 
 // Peer is the router last heard for a VRID.

@@ -210,6 +210,7 @@ func (d *Daemon) live(ctx context.Context, g *config.Generation, hangups <-chan 
 	stopMonitor := essential("watch of the kernel's links", d.monitor.Run)
 	stopWatch := essential("watch of links", func(ctx context.Context) error { d.election.watch(ctx, changes); return nil })
 	stopTracking := essential("tracking", d.election.tracking.run)
+	stopConflicts := essential("watch for address conflicts", d.election.conflicts.run)
 	stopAddresses := essential("owner of addresses", d.election.addresses.Run)
 	stopBalancer := essential("balancer", d.balancer.Run)
 
@@ -233,10 +234,11 @@ func (d *Daemon) live(ctx context.Context, g *config.Generation, hangups <-chan 
 	// that will not come; then what it announced, beside the services.
 	d.election.close()
 	var stopping sync.WaitGroup
-	failures := make([]error, 5)
+	failures := make([]error, 6)
 	stopping.Go(func() { failures[0] = stopAddresses() })
 	stopping.Go(func() { failures[1] = stopBalancer() })
 	stopping.Go(func() { failures[4] = stopTracking() })
+	stopping.Go(func() { failures[5] = stopConflicts() })
 	stopping.Go(func() {
 		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()

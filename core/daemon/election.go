@@ -27,6 +27,7 @@ type election struct {
 	places    places
 	groups    *syncGroups
 	tracking  *tracking
+	conflicts *conflicts
 
 	// mu guards what follows. It is held over whole reloads, so nothing that
 	// the election itself calls may take it.
@@ -75,10 +76,11 @@ func realSockets() sockets {
 func newElection(kernel vip.Kernel, announcer vip.Announcer, s sockets, logger *slog.Logger) *election {
 	e := &election{
 		sockets: s, logger: logger,
-		speakers: make(map[string]*running), places: places{speakers: make(map[string]*running)},
+		speakers: make(map[string]*running), places: places{speakers: make(map[string]*running), held: make(map[string][]netip.Addr)},
 	}
 	e.groups = newSyncGroups(e.post, logger)
 	e.tracking = newTracking(e, logger)
+	e.conflicts = newConflicts(e.post, logger)
 	e.addresses = vip.New(kernel, announcer, e, logger)
 	return e
 }
@@ -145,6 +147,8 @@ func (e *election) apply(next electorate) error {
 		e.addresses.Set(addressConfig(r.instance))
 		s := e.speakerOf(r.instance.Interface)
 		e.places.put(name, s)
+		e.places.hold(name, r.vrrp.Addresses)
+		e.conflicts.renew(name, s.iface, r.vrrp.Addresses)
 		if err := s.Set(name, r.vrrp); err != nil {
 			failures = append(failures, err)
 			e.places.put(name, nil)
@@ -213,6 +217,7 @@ func (e *election) linksChanged(view *rtnl.View) {
 	}
 	e.addresses.LinksChanged(links)
 	e.tracking.linksChanged(view)
+	e.conflicts.linksChanged(view)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.view != nil && view.Overruns > e.view.Overruns {

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"maps"
+	"net/netip"
 	"sync"
 )
 
@@ -10,6 +11,22 @@ import (
 type places struct {
 	mu       sync.Mutex
 	speakers map[string]*running
+	// held are the virtual addresses of each instance.
+	held map[string][]netip.Addr
+}
+
+// addresses are an instance's virtual addresses.
+func (p *places) addresses(instance string) []netip.Addr {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held[instance]
+}
+
+// hold says which addresses an instance has.
+func (p *places) hold(instance string, addresses []netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held[instance] = addresses
 }
 
 // of returns an instance's speaker, nil for an instance that is not there.
@@ -25,6 +42,7 @@ func (p *places) put(instance string, s *running) {
 	defer p.mu.Unlock()
 	if s == nil {
 		delete(p.speakers, instance)
+		delete(p.held, instance)
 		return
 	}
 	p.speakers[instance] = s

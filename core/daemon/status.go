@@ -89,6 +89,11 @@ func (d *Daemon) describeElection(ctx context.Context, g *config.Generation, s *
 			continue // said above, or not taken up yet
 		}
 		v := instanceStatus(i, r, held[name])
+		claims, total := d.election.conflicts.snapshot(name)
+		for _, k := range claims {
+			v.Conflicts = append(v.Conflicts, control.Conflict{Address: k.address.String(), MAC: k.mac.String(), Last: k.at, Packets: k.packets})
+		}
+		v.Counters["address_conflicts"] = total
 		for _, group := range g.SyncGroups {
 			if slices.Contains(group.Members, name) {
 				v.SyncGroup = group.Name
@@ -134,7 +139,7 @@ func instanceStatus(i *config.Instance, r speaker.RouterSnapshot, held vip.Statu
 		Interface: i.Interface, VirtualRouterID: r.VRID, Version: uint8(r.Version),
 		Priority: r.Priority, EffectivePriority: r.EffectivePriority,
 		AdvertInterval: r.Interval.Seconds(), ActiveAdvertInterval: r.ActiveAdverInterval.Seconds(),
-		Addresses: []control.VirtualAddress{}, Mismatches: []string{},
+		Addresses: []control.VirtualAddress{}, Mismatches: []string{}, Conflicts: []control.Conflict{},
 		Counters: counters(r.Counters), AdvertLateness: map[string]float64{"max": r.Lateness.Max.Seconds()},
 		AdvertGap: map[string]float64{"max": r.Gap.Max.Seconds()},
 	}

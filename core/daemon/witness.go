@@ -19,6 +19,7 @@ func (e *election) Changed(instance string, at time.Time, what vrrp.Action) {
 	switch a := what.(type) {
 	case vrrp.StateChanged:
 		e.stateChanged(instance, at, a)
+		e.watchAddresses(instance, a.To)
 	case vrrp.EffectiveChanged:
 		e.logger.Info("priority changed", "instance", instance, "from", a.From, "to", a.To, "reason", a.Detail)
 	case vrrp.Mismatch:
@@ -26,6 +27,17 @@ func (e *election) Changed(instance string, at time.Time, what vrrp.Action) {
 	case *vrrp.SendAdvert, vrrp.AcquireAddresses, vrrp.ReleaseAddresses, vrrp.Announce, vrrp.Standing:
 		// The speaker sees to these.
 	}
+}
+
+// watchAddresses listens for who else claims the addresses of an instance that is
+// active.
+func (e *election) watchAddresses(instance string, state vrrp.State) {
+	s := e.places.of(instance)
+	if s == nil || state != vrrp.Active {
+		e.conflicts.hold(instance, "", nil)
+		return
+	}
+	e.conflicts.hold(instance, s.iface, e.places.addresses(instance))
 }
 
 func (e *election) stateChanged(instance string, at time.Time, c vrrp.StateChanged) {

@@ -50,6 +50,8 @@ const (
 	AnnounceStalled
 	// AnnounceRefresh: the configured period is over.
 	AnnounceRefresh
+	// AnnounceClaimed: somebody else claims one of the addresses.
+	AnnounceClaimed
 )
 
 // String is the reason's word in logs.
@@ -63,6 +65,8 @@ func (r AnnounceReason) String() string {
 		return "stalled"
 	case AnnounceRefresh:
 		return "refresh"
+	case AnnounceClaimed:
+		return "claimed"
 	default:
 		return "unknown"
 	}

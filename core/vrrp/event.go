@@ -72,6 +72,11 @@ type PriorityChanged struct {
 	Detail string
 }
 
+// AddressClaimed tells that somebody else on the network says that a virtual
+// address is at his hardware address. An active router announces where it is,
+// again; nobody else is concerned.
+type AddressClaimed struct{}
+
 // Stopped ends the router (the Shutdown event of RFC 9568 §6.4.2 and §6.4.3).
 // It answers no event after it.
 type Stopped struct{}
@@ -84,6 +89,7 @@ func (Reconfigured) event()     {}
 func (FaultRaised) event()      {}
 func (FaultCleared) event()     {}
 func (PriorityChanged) event()  {}
+func (AddressClaimed) event()   {}
 func (GroupOrdered) event()     {}
 func (GroupActivated) event()   {}
 func (GroupYielded) event()     {}

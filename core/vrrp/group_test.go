@@ -57,7 +57,7 @@ func (d *desk) hand(event vrrp.GroupEvent) string {
 			case vrrp.PriorityChanged:
 				words = append(words, fmt.Sprintf("%s priority %d (%s)", a.Member, e.Priority, e.Detail))
 			case *vrrp.AdvertReceived, *vrrp.AdvertRejected, vrrp.DeadlineReached, vrrp.InterfaceChanged,
-				vrrp.Reconfigured, vrrp.Stopped, vrrp.GroupOrdered:
+				vrrp.Reconfigured, vrrp.Stopped, vrrp.GroupOrdered, vrrp.AddressClaimed:
 				d.t.Errorf("orders %T", e)
 			}
 		case vrrp.GroupStateChanged:

@@ -106,6 +106,11 @@ func (r *Router) handle(now time.Time, event Event, actions []Action) []Action {
 			return actions
 		}
 		return r.handle(now, e.Event, actions)
+	case AddressClaimed:
+		if r.state != Active {
+			return actions
+		}
+		return r.announceAgain(now, AnnounceClaimed, actions)
 	case GroupActivated:
 		return r.groupActivated(now, e, actions)
 	case GroupYielded:

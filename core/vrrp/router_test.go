@@ -69,6 +69,7 @@ func TestEveryStateWithEveryEvent(t *testing.T) {
 	tracker := vrrp.FaultRaised{Cause: vrrp.FaultTracker}
 	activated, yielded := vrrp.GroupActivated{Order: 1}, vrrp.GroupYielded{Order: 2}
 	announced := vrrp.GroupAnnounced{Reason: vrrp.AnnounceLowerPriority}
+	claimed := vrrp.AddressClaimed{}
 	tests := []struct {
 		from  vrrp.State
 		name  string
@@ -88,6 +89,7 @@ func TestEveryStateWithEveryEvent(t *testing.T) {
 		{vrrp.Initialize, "fault cleared", vrrp.FaultCleared{Cause: vrrp.FaultNoSocket}, "", vrrp.Initialize, none},
 		{vrrp.Initialize, "tracked", tracked, "effective 100>110", vrrp.Initialize, none},
 		{vrrp.Initialize, "tracker fault", tracker, "", vrrp.Initialize, none},
+		{vrrp.Initialize, "address claimed", claimed, "", vrrp.Initialize, none},
 		{vrrp.Initialize, "group active", activated, "", vrrp.Initialize, none},
 		{vrrp.Initialize, "group yields", yielded, "", vrrp.Initialize, none},
 		{vrrp.Initialize, "group announces", announced, "", vrrp.Initialize, none},
@@ -108,6 +110,7 @@ func TestEveryStateWithEveryEvent(t *testing.T) {
 		{vrrp.Backup, "fault cleared", vrrp.FaultCleared{Cause: vrrp.FaultNoSocket}, "", vrrp.Backup, rest},
 		{vrrp.Backup, "tracked", tracked, "effective 100>110", vrrp.Backup, rest - 39062500*time.Nanosecond},
 		{vrrp.Backup, "tracker fault", tracker, "release; backup>fault tracker", vrrp.Fault, none},
+		{vrrp.Backup, "address claimed", claimed, "", vrrp.Backup, rest},
 		{vrrp.Backup, "group active, unasked", activated, "", vrrp.Backup, rest},
 		{vrrp.Backup, "group yields", yielded, "", vrrp.Backup, rest},
 		{vrrp.Backup, "group announces", announced, "", vrrp.Backup, rest},
@@ -130,12 +133,14 @@ func TestEveryStateWithEveryEvent(t *testing.T) {
 		{vrrp.Active, "fault cleared", vrrp.FaultCleared{Cause: vrrp.FaultAddressesLost}, "", vrrp.Active, second / 2},
 		{vrrp.Active, "tracked", tracked, "send 110; effective 100>110", vrrp.Active, second},
 		{vrrp.Active, "tracker fault", tracker, "send 0; release; active>fault tracker", vrrp.Fault, none},
+		{vrrp.Active, "address claimed", claimed, "announce 5 claimed", vrrp.Active, second / 2},
 		{vrrp.Active, "group active", activated, "", vrrp.Active, second / 2},
 		{vrrp.Active, "group yields", yielded, "send 0; release; active>backup sync_group", vrrp.Backup, down},
 		{vrrp.Active, "group announces", announced, "announce 5 lower_priority", vrrp.Active, second / 2},
 		{vrrp.Active, "stopped", vrrp.Stopped{}, "send 0; release; active>initialize stopped", vrrp.Initialize, none},
 
 		{vrrp.Fault, "interface up", up, "release; fault>backup healed", vrrp.Backup, down},
+		{vrrp.Fault, "address claimed", claimed, "", vrrp.Fault, none},
 		{vrrp.Fault, "another cause", vrrp.InterfaceChanged{Exists: true}, "", vrrp.Fault, none},
 		{vrrp.Fault, "advert", heard(200, high), "", vrrp.Fault, none},
 		{vrrp.Fault, "rejected", rejected, "mismatch version", vrrp.Fault, none},

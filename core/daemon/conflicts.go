@@ -1,0 +1,218 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/halo-ha/halo/core/kernel/rawsock"
+	"github.com/halo-ha/halo/core/kernel/rtnl"
+	"github.com/halo-ha/halo/core/vrrp"
+)
+
+// conflicts hears who else claims an address that is active here. That is what
+// neighbours go by, whatever the election says: a router that did not stand
+// down, a machine that was given the address by hand.
+type conflicts struct {
+	post    func(instance string, event vrrp.Event)
+	logger  *slog.Logger
+	reports chan rawsock.Conflict
+
+	mu      sync.Mutex
+	view    *rtnl.View
+	watches map[string]*listening // by interface
+	holders map[string]*holding
+}
+
+// listening is one interface that is listened on.
+type listening struct {
+	*rawsock.ConflictWatch
+	index int
+	// failed is why the last attempt to listen ended, told once.
+	failed string
+}
+
+// holding is an instance that is active.
+type holding struct {
+	iface     string
+	addresses []netip.Addr
+	claims    map[netip.Addr]*claim
+	total     uint64
+}
+
+// claim is the last thing that somebody said of an address.
+type claim struct {
+	mac     net.HardwareAddr
+	at      time.Time
+	packets uint64
+}
+
+func newConflicts(post func(string, vrrp.Event), logger *slog.Logger) *conflicts {
+	return &conflicts{
+		post: post, logger: logger, reports: make(chan rawsock.Conflict, 16),
+		watches: map[string]*listening{}, holders: map[string]*holding{},
+	}
+}
+
+// hold says that an instance is active, or with no addresses that it is not.
+func (c *conflicts) hold(instance, iface string, addresses []netip.Addr) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old, had := c.holders[instance]
+	delete(c.holders, instance)
+	if len(addresses) > 0 {
+		h := &holding{iface: iface, addresses: addresses, claims: map[netip.Addr]*claim{}}
+		if had {
+			h.total = old.total
+			if old.iface == iface {
+				h.claims = old.claims
+			}
+		}
+		c.holders[instance] = h
+		c.listen(iface)
+	}
+	if had && old.iface != iface {
+		c.listen(old.iface)
+	}
+	if len(addresses) == 0 && had {
+		c.listen(old.iface)
+	}
+}
+
+// renew takes over what a reload has made of an instance, if it is active.
+func (c *conflicts) renew(instance, iface string, addresses []netip.Addr) {
+	c.mu.Lock()
+	h := c.holders[instance]
+	same := h != nil && h.iface == iface && slices.Equal(h.addresses, addresses)
+	c.mu.Unlock()
+	if h != nil && !same {
+		c.hold(instance, iface, addresses)
+	}
+}
+
+// linksChanged takes another view of the links: an interface that was made anew
+// has to be listened on anew.
+func (c *conflicts) linksChanged(view *rtnl.View) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.view = view
+	for iface, w := range c.watches {
+		if l, ok := view.Link(iface); ok && l.Index != w.index {
+			c.listen(iface)
+		}
+	}
+}
+
+// listen makes the watch of an interface look for what is held there.
+func (c *conflicts) listen(iface string) {
+	var addresses []netip.Addr
+	for _, h := range c.holders {
+		if h.iface == iface {
+			addresses = append(addresses, h.addresses...)
+		}
+	}
+	w := c.watches[iface]
+	if w == nil {
+		if len(addresses) == 0 {
+			return
+		}
+		w = &listening{}
+		c.watches[iface] = w
+	}
+	err := c.aim(w, iface, addresses)
+	switch {
+	case err == nil:
+		w.failed = ""
+	case w.failed != err.Error():
+		w.failed = err.Error()
+		c.logger.Warn("nobody listens for address conflicts", "iface", iface, "error", err)
+	}
+}
+
+func (c *conflicts) aim(w *listening, iface string, addresses []netip.Addr) (err error) {
+	if w.ConflictWatch == nil {
+		if w.ConflictWatch, err = rawsock.OpenConflictWatch(iface, c.reports); err != nil {
+			w.ConflictWatch = nil
+			return err
+		}
+	}
+	if c.view != nil {
+		if l, ok := c.view.Link(iface); ok {
+			w.index = l.Index
+		}
+	}
+	return w.Watch(rawsock.Watched{Index: w.index, Addresses: addresses})
+}
+
+// run takes reports until ctx ends.
+func (c *conflicts) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			c.close()
+			return nil
+		case report := <-c.reports:
+			c.claimed(report)
+		}
+	}
+}
+
+// close ends all listening.
+func (c *conflicts) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for iface, w := range c.watches {
+		if w.ConflictWatch != nil {
+			_ = w.Close() // Nothing is lost.
+		}
+		delete(c.watches, iface)
+	}
+}
+
+// claimed takes one report: the log has the first of a machine's, the status all,
+// and the router wins the neighbours back.
+func (c *conflicts) claimed(report rawsock.Conflict) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	mac := net.HardwareAddr(report.MAC[:])
+	for name, h := range c.holders {
+		if !slices.Contains(h.addresses, report.Address) {
+			continue
+		}
+		k := h.claims[report.Address]
+		if k == nil || !slices.Equal(k.mac, mac) {
+			k = &claim{mac: slices.Clone(mac)}
+			h.claims[report.Address] = k
+			c.logger.Warn("somebody else claims a virtual address", "instance", name, "iface", h.iface, "address", report.Address, "mac", mac.String())
+		}
+		k.at = report.At
+		k.packets += uint64(max(report.Packets, 0)) //nolint:gosec // Not negative.
+		h.total += uint64(max(report.Packets, 0))   //nolint:gosec // As above.
+		c.post(name, vrrp.AddressClaimed{})
+	}
+}
+
+// claimSnapshot is a claim for people.
+type claimSnapshot struct {
+	address netip.Addr
+	claim
+}
+
+// snapshot is who claims what an instance holds, and how often anybody did.
+func (c *conflicts) snapshot(instance string) (claims []claimSnapshot, total uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h := c.holders[instance]
+	if h == nil {
+		return nil, 0
+	}
+	for address, k := range h.claims {
+		claims = append(claims, claimSnapshot{address, *k})
+	}
+	slices.SortFunc(claims, func(a, b claimSnapshot) int { return a.address.Compare(b.address) })
+	return claims, h.total
+}
