@@ -35,16 +35,40 @@ func TestHostsConverge(t *testing.T) {
 				rapid.Uint8Range(1, 254).Draw(rt, "value"),
 			})
 		}
+		way := rapid.SampledFrom([]way{toGroup, toPeers, withHeaders}).Draw(rt, "way")
 		var verdict string
-		synctest.Test(t, func(t *testing.T) { verdict = survive(t, plan) })
+		synctest.Test(t, func(t *testing.T) { verdict = survive(t, way, plan) })
 		if verdict != "" {
 			rt.Fatal(verdict)
 		}
 	})
 }
 
+// way is how the hosts speak to each other.
+type way string
+
+const (
+	toGroup     way = "to the group"
+	toPeers     way = "to peers"
+	withHeaders way = "to peers, with an authentication header"
+)
+
+// configure gives VI_1 a priority.
+func (w way) configure(h *host, priority uint8) {
+	h.t.Helper()
+	all := peers("192.0.2.1", "192.0.2.2", "192.0.2.3")
+	switch w {
+	case toGroup:
+		h.set("VI_1", config(priority))
+	case toPeers:
+		h.setUnicast("VI_1", config(priority), all)
+	case withHeaders:
+		h.setUnicast("VI_1", withHeader(h.t, priority, "geheim"), all)
+	}
+}
+
 // survive plays a plan and returns what is wrong in the end.
-func survive(t *testing.T, plan []mishap) string {
+func survive(t *testing.T, w way, plan []mishap) string {
 	t.Helper()
 	n := &network{}
 	hosts := make([]*host, 0, 3)
@@ -52,7 +76,7 @@ func survive(t *testing.T, plan []mishap) string {
 	for i := range 3 {
 		h := newHost(t, n, fmt.Sprintf("192.0.2.%d", i+1))
 		stops = append(stops, h.run())
-		h.set("VI_1", config(uint8(100+10*i)))
+		w.configure(h, uint8(100+10*i))
 		h.up()
 		hosts = append(hosts, h)
 	}
@@ -62,12 +86,12 @@ func survive(t *testing.T, plan []mishap) string {
 		}
 	}()
 	for _, m := range plan {
-		hosts[m.host].suffer(m)
+		hosts[m.host].suffer(w, m)
 		time.Sleep(m.pause)
 	}
 	for i, h := range hosts {
 		h.recover()
-		h.set("VI_1", config(uint8(100+10*i)))
+		w.configure(h, uint8(100+10*i))
 		h.up()
 	}
 	time.Sleep(time.Minute)
@@ -87,7 +111,7 @@ func survive(t *testing.T, plan []mishap) string {
 	return ""
 }
 
-func (h *host) suffer(m mishap) {
+func (h *host) suffer(w way, m mishap) {
 	addresses := []netip.Addr{h.source}
 	switch m.what {
 	case 0:
@@ -100,7 +124,7 @@ func (h *host) suffer(m mishap) {
 		h.failOpen(errDenied)
 		h.SetLink(speaker.Link{Exists: true, Index: int(m.value), Up: true, Addresses: addresses})
 	case 4:
-		h.set("VI_1", config(m.value))
+		w.configure(h, m.value)
 	case 5:
 		h.Remove("VI_1")
 	case 6:

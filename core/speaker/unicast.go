@@ -23,8 +23,9 @@ type Unicast struct {
 type Peer struct {
 	Address netip.Addr
 	// MinTTL and MaxTTL are the least and the greatest TTL or hop limit with
-	// which its advertisements may arrive. All send with 255, so each router on
-	// the way takes one. Zero is no bound.
+	// which its advertisements may arrive. Each router on the way takes one from
+	// what the sender gave it: 255, but Keepalived's over IPv6, which is 64.
+	// Zero is no bound.
 	MinTTL, MaxTTL uint8
 }
 
