@@ -94,7 +94,8 @@ func survive(t *testing.T, w way, plan []mishap) string {
 		w.configure(h, uint8(100+10*i))
 		h.up()
 	}
-	time.Sleep(time.Minute)
+	// A host may be frozen for 40 s, and for as long once more behind that.
+	time.Sleep(3 * time.Minute)
 	synctest.Wait()
 	for i, h := range hosts {
 		want := vrrp.Backup
