@@ -75,6 +75,7 @@ func TestPacketBytes(t *testing.T) {
 
 // What a machine never sends although a Packet can say it, or cannot say.
 //
+//rfc:5880#6.8.7 must "packets are sent with version 1, the length 24 and the fields of the session" negative
 //rfc:5880#4.1 must "the Multipoint bit is zero in what is sent" positive
 //rfc:5880#4.1 must "the Multipoint bit is zero in what is sent" negative
 func TestPacketBytesHaveNoMultipointAndNoAuthentication(t *testing.T) {

@@ -120,6 +120,27 @@ func TestSlowWhileNotUp(t *testing.T) {
 	}
 }
 
+// A path that loses packets, as one that is congested does, is relieved: once a
+// Detection Time is lost there is a packet a second, whatever is configured.
+//
+//rfc:5880#7 must "over several hops lost packets, as by congestion, reduce what is sent" positive
+//rfc:5880#7 must "over several hops lost packets, as by congestion, reduce what is sent" negative
+func TestLossReducesWhatIsSent(t *testing.T) {
+	fast := func(c *bfd.Config) { c.MinTx, c.MinRx, c.MaxHops = 10*ms, 10*ms, bfd.AnyHops }
+	often := heard(bfd.Up, func(p *bfd.Packet) { p.RequiredMinRx, p.DesiredMinTx = 10*ms, 10*ms })
+	c := newClock(t, in(t, bfd.Up, with(fast)))
+	c.hears(often, 10*ms, 10*time.Second)
+	if n := len(c.packets()); n < 900 {
+		t.Errorf("%d packets while all is well", n)
+	}
+	c.run(30 * ms)
+	c.packets()
+	c.run(10 * time.Second)
+	if n := len(c.packets()); n > 10 || c.State() != bfd.Down {
+		t.Errorf("%d packets after a loss, is %v", n, c.State())
+	}
+}
+
 // Each interval is shortened by its own part, of up to a quarter; where no
 // packet may be missed, by at least a tenth.
 //

@@ -66,6 +66,26 @@ func TestValidateConfig(t *testing.T) {
 	}
 }
 
+// The defaults are what reference and RFC say, and can be used.
+//
+//rfc:5881#3 must "both sides take the active role" positive
+//rfc:5881#3 must "both sides take the active role" negative
+func TestDefaults(t *testing.T) {
+	c := bfd.Defaults()
+	want := bfd.Config{MinTx: 10 * ms, MinRx: 10 * ms, IdleTx: time.Second, Multiplier: 5, TTL: 255}
+	if c != want || c.Validate() != nil {
+		t.Errorf("%+v, %v", c, c.Validate())
+	}
+	// Who is passive was told to be.
+	if c.Passive || c.Disabled {
+		t.Errorf("%+v", c)
+	}
+	c.Passive = true
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
 //rfc:5881#4 must "control packets over one hop go to UDP port 3784" positive
 //rfc:5881#4 must "control packets over one hop go to UDP port 3784" negative
 //rfc:5883#5 must "control packets over several hops go to UDP port 4784" positive

@@ -42,8 +42,6 @@ type loop struct {
 	byDiscriminator map[uint32]*session
 	byPath          map[bfd.Path]*session
 	deadlines       deadlines
-	// handled is when the last event was handled.
-	handled time.Time
 	// drained is a time before which nothing waits on the sockets any more,
 	// but for a flood.
 	drained time.Time
@@ -160,7 +158,7 @@ func (l *loop) drainSocket(s *socket) time.Time {
 		if payload == nil {
 			return now
 		}
-		l.packet(l.heard(meta), payload, meta)
+		l.packet(payload, meta)
 	}
 	// There is more, which the socket will not tell again.
 	poke(l.speaker.ready)
@@ -170,16 +168,16 @@ func (l *loop) drainSocket(s *socket) time.Time {
 
 // heard is the time from which a packet counts: when the kernel took it in, so
 // that a deadline does not move by the time this goroutine took to wake up. It is
-// never before what has been handled already: to a session time does not go back.
-func (l *loop) heard(meta bfd.Meta) time.Time {
-	if meta.Arrived.After(l.handled) {
+// never before what the session has handled already: time does not go back.
+func (s *session) heard(meta *bfd.Meta) time.Time {
+	if meta.Arrived.After(s.handled) {
 		return meta.Arrived
 	}
 	return time.Now()
 }
 
 // packet hands one packet to the session it is for.
-func (l *loop) packet(now time.Time, payload []byte, meta bfd.Meta) {
+func (l *loop) packet(payload []byte, meta bfd.Meta) {
 	l.counters.Packets++
 	drop := bfd.Check(payload, &l.received.Packet)
 	var s *session
@@ -192,14 +190,14 @@ func (l *loop) packet(now time.Time, payload []byte, meta bfd.Meta) {
 	}
 	s.counters.Packets++
 	l.received.TTL = meta.TTL
-	l.handle(now, s, &l.received)
+	l.handle(s.heard(&meta), s, &l.received)
 }
 
 // fire reports the deadlines that have come, the earliest first. The system may
 // stop this goroutine at any place: if it did since the sockets were read, they
 // are read again.
 func (l *loop) fire() {
-	reread := l.flooded
+	reread := false
 	for len(l.deadlines) > 0 {
 		s, now := l.deadlines[0], time.Now()
 		if now.Before(s.deadline) {
@@ -243,7 +241,7 @@ func (l *loop) arm() {
 
 // handle gives a session one event and does what it says.
 func (l *loop) handle(now time.Time, s *session, event bfd.Event) {
-	l.handled = now
+	s.handled = now
 	l.actions = s.machine.Handle(now, event, l.actions[:0])
 	for _, action := range l.actions {
 		l.act(now, s, action)

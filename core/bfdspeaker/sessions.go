@@ -18,6 +18,8 @@ type session struct {
 	// sender is nil until something is to be sent and the socket could be
 	// opened.
 	sender Sender
+	// handled is when the last event was handled.
+	handled time.Time
 
 	// deadline and index belong to the queue; index is -1 outside of it.
 	deadline time.Time

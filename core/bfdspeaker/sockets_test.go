@@ -233,6 +233,47 @@ func TestFlood(t *testing.T) {
 	})
 }
 
+// One that never ends takes all the time there is on its own port, and some of
+// everybody else's: as much as reading a bufferful takes, once for all deadlines
+// that have come and not for each.
+func TestEndlessFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &network{}
+		hub := newHost(t, n, "192.0.2.1")
+		stop := hub.run()
+		for i := range 50 {
+			peer := newHost(t, n, netip.AddrFrom4([4]byte{192, 0, 2, byte(100 + i)}).String())
+			peer.set("peer", "192.0.2.1")
+			hub.set(fmt.Sprint("peer ", i), peer.address.String())
+			t.Cleanup(peer.run())
+		}
+		if err := hub.Set("other", path("2001:db8::2", "", "", false), bfd.Defaults()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Second)
+		hub.told()
+		stranger := packet(bfd.Down, 0)
+		hub.mu.Lock()
+		r := hub.receivers[kind{ipv6: true}]
+		hub.mu.Unlock()
+		r.mu.Lock()
+		r.endless = &datagram{stranger.Append(nil), bfd.Meta{Source: netip.MustParseAddr("2001:db8::66"), TTL: 255}}
+		r.wake()
+		r.mu.Unlock()
+		time.Sleep(time.Second)
+		stop()
+		s := hub.snapshot()
+		if s.Counters.Dropped[bfd.DropNoSession] < 50_000 || s.Lateness > 100*ms {
+			t.Errorf("%d packets were dropped, late by %v", s.Counters.Dropped[bfd.DropNoSession], s.Lateness)
+		}
+		for name, x := range s.Sessions {
+			if name != "other" && (x.Counters.BecameUp != 1 || x.Diagnostic == bfd.DiagDetectionTimeExpired) {
+				t.Errorf("%s: %+v", name, x)
+			}
+		}
+	})
+}
+
 type slow struct {
 	bfdspeaker.Sender
 
@@ -250,8 +291,11 @@ func TestArrival(t *testing.T) {
 		h := newHost(t, &network{}, "192.0.2.1")
 		defer h.run()()
 		h.set("peer", "192.0.2.2")
+		h.set("other", "192.0.2.3")
 		time.Sleep(500 * ms)
 		arrived := time.Now().Add(-3 * ms)
+		// What other sessions have handled meanwhile does not matter.
+		h.from("192.0.2.3", packet(bfd.Down, 0))
 		h.from("192.0.2.2", packet(bfd.Down, 0), func(m *bfd.Meta) { m.Arrived = arrived })
 		if heard := h.snapshot().Sessions["peer"].Heard; !heard.Equal(arrived) {
 			t.Errorf("heard %v after its arrival", heard.Sub(arrived))
