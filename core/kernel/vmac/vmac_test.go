@@ -497,3 +497,30 @@ func (b *bench) converse(address string) {
 		b.T.Error(err)
 	}
 }
+
+// A parent in a VRF hands its membership on, since the addresses are to be in
+// the VRF's table.
+func TestInterfaceJoinsTheVRFOfItsParent(t *testing.T) {
+	if !kerneltest.InGuest() {
+		t.Skip("runs in the test kernel, which has VRFs")
+	}
+	b := newBench(t)
+	b.ip("link", "add", "name", "blue", "type", "vrf", "table", "1001")
+	b.ip("link", "set", "dev", "blue", "up")
+	b.ip("link", "set", "dev", "eth0", "master", "blue")
+	for range 2 {
+		b.ensure(vrrp(51))
+		b.AwaitCarrier("vrrp.51")
+		links, err := b.kernel.Links()
+		if err != nil {
+			t.Fatal(err)
+		}
+		blue, _ := byName(links, "blue")
+		own, _ := byName(links, "vrrp.51")
+		if blue.Kind != "vrf" || blue.VRFTable != 1001 || own.Master != blue.Index {
+			t.Errorf("%+v is not in %+v", own, blue)
+		}
+		// Whoever takes it out of the VRF is put right.
+		b.ip("link", "set", "dev", "vrrp.51", "nomaster")
+	}
+}
