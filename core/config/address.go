@@ -47,12 +47,13 @@ func (f hosts) read(v value) (netip.Addr, bool) {
 		return netip.Addr{}, false
 	}
 	address, err := netip.ParseAddr(word)
+	if err != nil {
+		wrong, suggestion := brokenAddress(word)
+		v.wrong(v.show()+" "+wrong, f.expected(), suggestion)
+		return netip.Addr{}, false
+	}
 	wrong := ""
 	switch {
-	case err != nil && looksLikeName(word):
-		wrong = isName
-	case err != nil:
-		wrong = "is not an address"
 	case address.Zone() != "":
 		wrong = "has a zone, which the key interface stands for"
 	case address.IsUnspecified() || address.IsMulticast() || address.Is4In6():
@@ -63,6 +64,20 @@ func (f hosts) read(v value) (netip.Addr, bool) {
 		return netip.Addr{}, false
 	}
 	return address, true
+}
+
+// brokenAddress says why word is no address, and what was perhaps meant.
+func brokenAddress(word string) (wrong, suggestion string) {
+	if prefix, err := netip.ParsePrefix(word); err == nil {
+		return "has a prefix length", strconv.Quote(prefix.Addr().String())
+	}
+	if endpoint, err := netip.ParseAddrPort(word); err == nil {
+		return "has a port", strconv.Quote(endpoint.Addr().String())
+	}
+	if looksLikeName(word) {
+		return isName, ""
+	}
+	return "is not an address", ""
 }
 
 // addresses takes one IPv4 address.
@@ -78,14 +93,7 @@ func (f addresses) read(v value) (netip.Addr, bool) {
 	}
 	a, err := netip.ParseAddr(word)
 	if err != nil {
-		wrong, suggestion := "is not an address", ""
-		if prefix, err := netip.ParsePrefix(word); err == nil {
-			wrong, suggestion = "has a prefix length", strconv.Quote(prefix.Addr().String())
-		} else if endpoint, err := netip.ParseAddrPort(word); err == nil {
-			wrong, suggestion = "has a port", strconv.Quote(endpoint.Addr().String())
-		} else if looksLikeName(word) {
-			wrong = isName
-		}
+		wrong, suggestion := brokenAddress(word)
 		v.wrong(v.show()+" "+wrong, f.expected(), suggestion)
 		return netip.Addr{}, false
 	}
@@ -96,10 +104,10 @@ func (f addresses) read(v value) (netip.Addr, bool) {
 	return a, true
 }
 
-// prefixes takes an IPv4 address with or without a prefix length.
+// prefixes takes an address of either family with or without a prefix length.
 type prefixes struct{}
 
-func (prefixes) expected() string { return `an IPv4 address such as "192.0.2.10/24"` }
+func (prefixes) expected() string { return `an IP address such as "192.0.2.10/24"` }
 
 func (f prefixes) read(v value) (netip.Prefix, bool) {
 	word, ok := v.node.value.(string)
@@ -108,8 +116,12 @@ func (f prefixes) read(v value) (netip.Prefix, bool) {
 		return netip.Prefix{}, false
 	}
 	prefix, wrong := parsePrefix(word)
-	if wrong == "" {
-		wrong = unicast(prefix.Addr())
+	switch a := prefix.Addr(); {
+	case wrong != "":
+	case a.Is4():
+		wrong = unicast(a)
+	case a.IsUnspecified() || a.IsMulticast() || a.Is4In6() || a.Zone() != "":
+		wrong = "is no address that a machine can have"
 	}
 	switch {
 	case wrong != "":
@@ -151,7 +163,7 @@ func parsePrefix(word string) (prefix netip.Prefix, wrong string) {
 // edgeOfNetwork tells the two addresses of an IPv4 network that no host has.
 // Networks of two and of one address have none (RFC 3021).
 func edgeOfNetwork(p netip.Prefix) string {
-	if p.Bits() >= 31 {
+	if p.Bits() >= 31 || p.Addr().Is6() {
 		return ""
 	}
 	octets := p.Addr().As4()

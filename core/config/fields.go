@@ -71,6 +71,10 @@ func (c *comparison) values(name string, old, next any) {
 		compareKeyed(c, name, before, next.([]*RealServer), func(rs *RealServer) string { return rs.Address.String() }, c.realServers)
 	case []TrackUse:
 		c.uses(name, before, next.([]TrackUse))
+	case []UnicastPeer:
+		if a, b := peers(before), peers(next.([]UnicastPeer)); a != b {
+			c.add(name, a, b)
+		}
 	case []*Check:
 		compareKeyed(c, name, before, next.([]*Check), func(check *Check) string { return check.Name }, c.checks)
 	default:
@@ -78,6 +82,20 @@ func (c *comparison) values(name string, old, next any) {
 			c.add(name, shownOld, shownNew)
 		}
 	}
+}
+
+// peers shows a list of peers, whose order says nothing.
+func peers(list []UnicastPeer) string {
+	words := make([]string, 0, len(list))
+	for _, p := range list {
+		word := p.Address.String()
+		if p.MinTTL != 0 || p.MaxTTL != 0 {
+			word += fmt.Sprintf(" (ttl %d-%d)", p.MinTTL, p.MaxTTL)
+		}
+		words = append(words, word)
+	}
+	slices.Sort(words)
+	return strings.Join(words, ", ")
 }
 
 // truth shows a truth that may be absent.

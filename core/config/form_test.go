@@ -118,12 +118,27 @@ func TestAddresses(t *testing.T) {
 			t.Errorf("address %s: %q, want %q", text, said, want)
 		}
 	}
+	for text, want := range map[string]string{
+		`"192.0.2.1"`: "", `"2001:db8::1"`: "", `"fe80::1"`: "", `"fe80::1%eth0"`: " has a zone, which the key interface stands for",
+		`"192.0.2.1/24"`: ` has a prefix length -> "192.0.2.1"`, `"[2001:db8::1]:80"`: ` has a port -> "2001:db8::1"`, `"lb.example"`: name,
+		`"ff02::12"`: " is no address that a machine can have", `"0.0.0.0"`: " is no address that a machine can have", `""`: " is not an address",
+	} {
+		if want != "" {
+			want = text + want
+		}
+		if _, said := readOne(t, hosts{"192.0.2.1"}, text); said != want {
+			t.Errorf("host %s: %q, want %q", text, said, want)
+		}
+	}
 	const bits = " has no prefix length from 1 to 32"
 	for text, want := range map[string]string{
 		`"192.0.2.1"`: "", `"192.0.2.1/32"`: "", `"192.0.2.1/1"`: "", `"192.0.2.0/31"`: "", `"192.0.2.0/32"`: "",
 		`"192.0.2.0/24"`: " is the network address of its network", `"192.0.2.255/24"`: " is the broadcast address of its network", `"128.0.0.0/1"`: " is the network address of its network",
 		`"192.0.2.1/0"`: " has the prefix length 0", `"192.0.2.1/33"`: bits, `"192.0.2.1/-1"`: bits, `"192.0.2.1/"`: bits, `"192.0.2.1/255.255.255.0"`: bits,
-		`"127.0.0.2/8"`: " is a loopback address, which no other machine can reach", `"fe80::1/64"`: v6, `"lb.example/24"`: name, `"192.0.2/24"`: " is not an address",
+		`"127.0.0.2/8"`: " is a loopback address, which no other machine can reach", `"lb.example/24"`: name,
+		`"fe80::1/64"`: "", `"2001:db8::1"`: "", `"2001:db8::/64"`: "", `"2001:db8::1/129"`: " has no prefix length from 1 to 128", `"::/0"`: " is no address that a machine can have",
+		`"ff02::12/64"`: " is no address that a machine can have", `"::1/128"`: " is a loopback address, which no other machine can reach",
+		`"::ffff:192.0.2.1/128"`: " is no address that a machine can have", `"192.0.2/24"`: " is not an address",
 	} {
 		if want != "" {
 			want = text + want

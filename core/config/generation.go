@@ -56,21 +56,28 @@ type Global struct {
 
 // Instance is [vrrp_instance.NAME].
 type Instance struct {
-	Name            string         `json:"-"`
-	Interface       string         `json:"interface"`
-	VRID            uint8          `json:"virtual_router_id"`
-	Version         uint8          `json:"version"`         // 2 or 3, default 3
-	Priority        uint8          `json:"priority"`        // 1..255, default 100; 255 = address owner
-	Interval        time.Duration  `json:"advert_interval"` // default 1s; v2 whole seconds 1s..255s, v3 10ms..40.95s in steps of 10ms
-	Preempt         bool           `json:"preempt"`         // default true
-	PreemptDelay    time.Duration  `json:"preempt_delay"`   // default 0, at most 1000s
-	Addresses       []netip.Prefix `json:"addresses"`       // 1..255; without a length: /32
-	SourceAddress   netip.Addr     `json:"source_address"`  // default (invalid): the interface's first address
-	Checksum        string         `json:"checksum"`        // v3 only: "pseudo-header" (default) or "plain"
-	GARP            GARP           `json:"garp"`
-	Track           []TrackUse     `json:"track"`                    // what its priority and its faults depend on
-	TrackInterfaces []string       `json:"track_interfaces"`         // down = fault, beside its own
-	Auth            *Auth          `json:"authentication,omitempty"` // nil = none
+	Name          string         `json:"-"`
+	Interface     string         `json:"interface"`
+	VRID          uint8          `json:"virtual_router_id"`
+	Version       uint8          `json:"version"`         // 2 or 3, default 3
+	Priority      uint8          `json:"priority"`        // 1..255, default 100; 255 = address owner
+	Interval      time.Duration  `json:"advert_interval"` // default 1s; v2 whole seconds 1s..255s, v3 10ms..40.95s in steps of 10ms
+	Preempt       bool           `json:"preempt"`         // default true
+	PreemptDelay  time.Duration  `json:"preempt_delay"`   // default 0, at most 1000s
+	Addresses     []netip.Prefix `json:"addresses"`       // 1..255; without a length: /32
+	SourceAddress netip.Addr     `json:"source_address"`  // default (invalid): the interface's first address
+	Checksum      string         `json:"checksum"`        // v3 only: "pseudo-header" (default) or "plain"
+	GARP          GARP           `json:"garp"`
+	// UnicastPeers are the other routers, told one by one in place of the
+	// multicast group; none is multicast.
+	UnicastPeers []UnicastPeer `json:"unicast_peers"`
+	// UnicastAnySource believes routers that are no peers; default false.
+	UnicastAnySource bool `json:"unicast_any_source"`
+	// AlsoV2 speaks and hears version 2 beside version 3 (RFC 9568 §8.4.2).
+	AlsoV2          bool       `json:"also_version_2"`           // default false
+	Track           []TrackUse `json:"track"`                    // what its priority and its faults depend on
+	TrackInterfaces []string   `json:"track_interfaces"`         // down = fault, beside its own
+	Auth            *Auth      `json:"authentication,omitempty"` // nil = none
 }
 
 // SyncGroup is [vrrp_sync_group.NAME]: virtual routers that move as one.
@@ -131,6 +138,15 @@ type TrackUse struct {
 	Reverse bool   `json:"reverse"`
 }
 
+// UnicastPeer is an element of unicast_peers: an address, or a table.
+type UnicastPeer struct {
+	Address netip.Addr `json:"address"`
+	// MinTTL and MaxTTL bound the TTL with which its advertisements arrive; all
+	// leave with 255. 0, the default, is no bound.
+	MinTTL uint8 `json:"min_ttl"`
+	MaxTTL uint8 `json:"max_ttl"`
+}
+
 // GARP is [vrrp_instance.NAME.garp].
 type GARP struct {
 	Repeat              int           `json:"repeat"`                // 1..100, default 5: packets per address per burst
@@ -143,7 +159,7 @@ type GARP struct {
 
 // Auth is [vrrp_instance.NAME.authentication]; VRRP version 2 only.
 type Auth struct {
-	Type     string `json:"type"`     // "pass"
+	Type     string `json:"type"`     // "pass" (default), "ah"
 	Password Secret `json:"password"` // 1..8 bytes; never printed
 }
 

@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strconv"
 	"time"
 )
 
@@ -20,9 +22,12 @@ func (r *reader) instance(t *table) *Instance {
 		PreemptDelay: ask(t, "preempt_delay", durations{high: 1000 * time.Second}).or(0),
 		// RFC 9568 §5.2.5: the count of addresses is one octet, and not 0.
 		Addresses:     ask(t, "addresses", lists[netip.Prefix]{prefixes{}, 1, 255, "addresses"}).required(),
-		SourceAddress: ask(t, "source_address", addresses{"192.0.2.2"}).optional(),
+		SourceAddress: ask(t, "source_address", hosts{"192.0.2.2"}).optional(),
 		Checksum:      ask(t, "checksum", words{allowed: []string{"pseudo-header", "plain"}}).or("pseudo-header"),
 	}
+	in.UnicastPeers = ask(t, "unicast_peers", lists[UnicastPeer]{peerForm{}, 1, 64, "peers"}).optional()
+	in.UnicastAnySource = ask(t, "unicast_any_source", booleans{}).or(false)
+	in.AlsoV2 = ask(t, "also_version_2", booleans{}).or(false)
 	in.Interval = ask(t, "advert_interval", t.intervals(in.Version)).or(time.Second)
 	in.GARP = r.garp(t.child("garp", nil))
 	in.Track = ask(t, "track", r.uses()).optional()
@@ -31,6 +36,7 @@ func (r *reader) instance(t *table) *Instance {
 	t.versionRules(in)
 	t.preemptRules(in)
 	t.addressRules(in)
+	t.unicastRules(in)
 	return in
 }
 
@@ -74,7 +80,7 @@ func (r *reader) auth(parent *table) *Auth {
 	}
 	defer t.done()
 	return &Auth{
-		Type:     ask(t, "type", words{allowed: []string{"pass"}}).or("pass"),
+		Type:     ask(t, "type", words{allowed: []string{"pass", "ah"}}).or("pass"),
 		Password: NewSecret(askSecret(t, "password", passwords()).required()),
 	}
 }
@@ -87,6 +93,24 @@ func (t *table) versionRules(in *Instance) {
 	if in.Auth != nil && in.Version != 2 {
 		// RFC 9568 §9: authentication was removed; it protected nothing.
 		t.wrong("authentication", "version 3 of VRRP has no authentication", "no authentication, or version = 2", "")
+	}
+	switch {
+	case !in.AlsoV2:
+	case in.Version == 2:
+		t.wrong("also_version_2", "version is 2 already", "version = 3, or no also_version_2", "")
+	case !slices.ContainsFunc(in.Addresses, func(p netip.Prefix) bool { return p.Addr().Is4() }) && t.fine("addresses"):
+		t.wrong("also_version_2", "version 2 of VRRP has no IPv6", "an IPv4 address, or no also_version_2", "")
+	}
+	if six := slices.IndexFunc(in.Addresses, func(p netip.Prefix) bool { return p.Addr().Is6() }); six >= 0 && in.Version == 2 && t.fine("addresses") {
+		t.wrong("version", "version 2 of VRRP has no IPv6, and "+in.Addresses[six].Addr().String()+" is", "version = 3", "3")
+	}
+	if a := in.SourceAddress; a.IsValid() && t.fine("source_address", "addresses") &&
+		!slices.ContainsFunc(in.Addresses, func(p netip.Prefix) bool { return p.Addr().Is4() == a.Is4() }) {
+		t.wrong("source_address", quoted(a.String())+" is of a family of which there is no address", "an address of the family that moves", "")
+	}
+	if a := in.SourceAddress; a.Is6() && !a.IsLinkLocalUnicast() && len(in.UnicastPeers) == 0 && t.fine("source_address") {
+		// RFC 9568 §5.1.2.1.
+		t.wrong("source_address", quoted(a.String())+" is not link-local, which multicast over IPv6 is sent from", "a link-local address of the interface", "")
 	}
 	if in.Version == 2 && t.written("checksum") && t.fine("checksum") {
 		t.wrong("checksum", "version 2 of VRRP has one form of checksum", "no checksum, or version = 3", "")
@@ -134,6 +158,75 @@ func (t *table) addressRules(in *Instance) {
 	}
 }
 
+// unicastRules judges the peers of a router that has no group.
+func (t *table) unicastRules(in *Instance) {
+	if in.UnicastAnySource && len(in.UnicastPeers) == 0 {
+		t.odd("unicast_any_source", "has no effect without unicast_peers", "unicast_peers, or no unicast_any_source")
+	}
+	if len(in.UnicastPeers) == 0 || !t.fine("unicast_peers", "addresses") {
+		return
+	}
+	lines := map[netip.Addr]int{}
+	for i, n := range t.node.entries["unicast_peers"].items {
+		peer := in.UnicastPeers[i]
+		line, twice := lines[peer.Address]
+		lines[peer.Address] = t.reader.source.line(n.start)
+		var message string
+		switch {
+		case twice:
+			message = fmt.Sprintf("%s is in the list already, on line %d", peer.Address, line)
+		case slices.ContainsFunc(in.Addresses, func(p netip.Prefix) bool { return p.Addr() == peer.Address }):
+			message = peer.Address.String() + " is one of the addresses that move"
+		case !slices.ContainsFunc(in.Addresses, func(p netip.Prefix) bool { return p.Addr().Is4() == peer.Address.Is4() }):
+			message = peer.Address.String() + " is of a family of which there is no address"
+		default:
+			continue
+		}
+		t.reader.report(SeverityError, n.start, Problem{
+			Key: index(join(t.path, "unicast_peers"), i), Message: message, Expected: "each other router of the group once",
+		})
+		t.bad = append(t.bad, "unicast_peers")
+	}
+	for _, p := range in.Addresses {
+		if !t.fine("unicast_peers") {
+			return
+		}
+		if !slices.ContainsFunc(in.UnicastPeers, func(peer UnicastPeer) bool { return peer.Address.Is4() == p.Addr().Is4() }) {
+			t.wrong("unicast_peers", "there is none of the family of "+p.Addr().String()+": nobody would be told, and multicast is not fallen back to",
+				"peers of each family that has addresses", "")
+		}
+	}
+}
+
+// peerForm takes the address of a router, or a table that bounds its distance.
+type peerForm struct{}
+
+func (peerForm) expected() string {
+	return `an IP address such as "192.0.2.2", or a table such as { address = "192.0.2.2", min_ttl = 254 }`
+}
+
+func (f peerForm) read(v value) (UnicastPeer, bool) {
+	if v.node.shape != dictionary {
+		if _, ok := v.node.value.(string); !ok {
+			v.wrongType(f.expected(), "")
+			return UnicastPeer{}, false
+		}
+		address, ok := hosts{"192.0.2.2"}.read(v)
+		return UnicastPeer{Address: address}, ok
+	}
+	t := v.reader.table(v.path, v.node, nil)
+	defer t.done()
+	p := UnicastPeer{
+		Address: ask(t, "address", hosts{"192.0.2.2"}).required(),
+		MinTTL:  ask(t, "min_ttl", integers[uint8]{0, 255}).or(0),
+		MaxTTL:  ask(t, "max_ttl", integers[uint8]{0, 255}).or(0),
+	}
+	if t.fine("min_ttl", "max_ttl") && p.MaxTTL != 0 && p.MinTTL > p.MaxTTL {
+		t.wrong("max_ttl", strconv.Itoa(int(p.MaxTTL))+" is less than min_ttl, "+strconv.Itoa(int(p.MinTTL)), "at least min_ttl, or 0 for no bound", "")
+	}
+	return p, len(t.bad) == 0
+}
+
 // addressNodes returns the elements of addresses in the file.
 func (t *table) addressNodes() []*node {
 	if n := t.node.entries["addresses"]; n != nil {
@@ -166,8 +259,12 @@ func (s *routerSet) add(t *table, in *Instance) {
 	if s.routers == nil {
 		s.routers, s.addresses = map[router]*table{}, map[netip.Addr]place{}
 	}
-	if t.fine("interface", "virtual_router_id", "addresses") {
-		key := router{in.Interface, in.VRID, in.Addresses[0].Addr().Is6()}
+	for _, six := range []bool{false, true} {
+		if !t.fine("interface", "virtual_router_id", "addresses") ||
+			!slices.ContainsFunc(in.Addresses, func(p netip.Prefix) bool { return p.Addr().Is6() == six }) {
+			continue
+		}
+		key := router{in.Interface, in.VRID, six}
 		if first, taken := s.routers[key]; taken {
 			t.wrong("virtual_router_id",
 				fmt.Sprintf("%d on %s is taken by %s on line %d", in.VRID, in.Interface, first.path, t.reader.source.line(first.at("virtual_router_id"))),

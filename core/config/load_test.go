@@ -161,9 +161,11 @@ func TestEveryKey(t *testing.T) {
 			},
 			"inside": {
 				Name: "inside", Interface: "eth3", VRID: 53, Version: 3, Priority: 120, Interval: time.Second,
-				Preempt: true, Checksum: "pseudo-header", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.129/25")},
+				Preempt: true, Checksum: "pseudo-header", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.129/25"), netip.MustParsePrefix("fe80::129/64"), netip.MustParsePrefix("2001:db8::129/128")},
 				GARP:  GARP{Repeat: 5, Delay: 5 * time.Second, RefreshRepeat: 1, LowerPriorityRepeat: 5, LowerPriorityDelay: 5 * time.Second},
 				Track: []TrackUse{{Tracker: "tunnel"}, {Tracker: "quorum", Weight: 40}}, TrackInterfaces: []string{"eth4", "eth5"},
+				UnicastPeers:     []UnicastPeer{{Address: netip.MustParseAddr("192.0.2.130")}, {Address: netip.MustParseAddr("fe80::2"), MinTTL: 254, MaxTTL: 255}},
+				UnicastAnySource: true, AlsoV2: true, SourceAddress: netip.MustParseAddr("fe80::1"),
 			},
 			"dmz": {
 				Name: "dmz", Interface: "eth4", VRID: 54, Version: 3, Priority: 120, Interval: time.Second,

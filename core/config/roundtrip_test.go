@@ -92,7 +92,7 @@ func drawInstance(t *rapid.T, number int) *Instance {
 	case 2:
 		in.Interval = time.Duration(rapid.IntRange(1, 255).Draw(t, "interval")) * time.Second
 		if rapid.Bool().Draw(t, "authentication") {
-			in.Auth = &Auth{Type: "pass", Password: NewSecret(rapid.StringMatching(`[ -~]{1,8}`).Draw(t, "password"))}
+			in.Auth = &Auth{Type: rapid.SampledFrom([]string{"pass", "ah"}).Draw(t, "auth type"), Password: NewSecret(rapid.StringMatching(`[ -~]{1,8}`).Draw(t, "password"))}
 		}
 	default:
 		in.Interval = time.Duration(rapid.IntRange(1, 4095).Draw(t, "interval")) * 10 * time.Millisecond
@@ -101,6 +101,17 @@ func drawInstance(t *rapid.T, number int) *Instance {
 	for i := range rapid.IntRange(1, 5).Draw(t, "addresses") {
 		address := netip.AddrFrom4([4]byte{10, byte(number), byte(i), 77})
 		in.Addresses = append(in.Addresses, netip.PrefixFrom(address, rapid.IntRange(1, 32).Draw(t, "bits")))
+	}
+	if in.Version == 3 && rapid.Bool().Draw(t, "ipv6") {
+		in.Addresses = append(in.Addresses, netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfe, 0x80, 15: byte(number + 1)}), rapid.IntRange(1, 128).Draw(t, "bits6")))
+		in.AlsoV2 = rapid.Bool().Draw(t, "also_version_2")
+	}
+	if rapid.Bool().Draw(t, "unicast") {
+		in.UnicastAnySource = rapid.Bool().Draw(t, "any")
+		in.UnicastPeers = []UnicastPeer{{netip.AddrFrom4([4]byte{10, 9, 9, 9}), 0, 0}, {netip.AddrFrom4([4]byte{10, 9, 9, 8}), rapid.Uint8().Draw(t, "min"), 255}}
+		if slices.ContainsFunc(in.Addresses, func(p netip.Prefix) bool { return p.Addr().Is6() }) {
+			in.UnicastPeers = append(in.UnicastPeers, UnicastPeer{netip.MustParseAddr("2001:db8::9"), 1, 0})
+		}
 	}
 	if rapid.Bool().Draw(t, "source") {
 		in.SourceAddress = netip.AddrFrom4([4]byte{192, 0, 2, byte(number)})
@@ -260,6 +271,25 @@ func (w *writer) uses(uses []TrackUse, g *Generation) {
 	w.b.WriteString("]\n")
 }
 
+// peers writes who is told one by one.
+func (w *writer) peers(in *Instance) {
+	if in.AlsoV2 || w.draws("also_version_2 written") {
+		fmt.Fprintf(&w.b, "also_version_2 = %t\n", in.AlsoV2)
+	}
+	if len(in.UnicastPeers) == 0 {
+		return
+	}
+	fmt.Fprintf(&w.b, "unicast_any_source = %t\nunicast_peers = [", in.UnicastAnySource)
+	for _, p := range in.UnicastPeers {
+		if p.MinTTL == 0 && p.MaxTTL == 0 && w.draws("by address") {
+			fmt.Fprintf(&w.b, "%q, ", p.Address)
+			continue
+		}
+		fmt.Fprintf(&w.b, "{ address = %q, min_ttl = %d, max_ttl = %d }, ", p.Address, p.MinTTL, p.MaxTTL)
+	}
+	w.b.WriteString("]\n")
+}
+
 func (w *writer) instance(name string, in *Instance, g *Generation) {
 	garp := fmt.Sprintf("repeat = %d|delay = %q|refresh = %q|refresh_repeat = %d|lower_priority_repeat = %d|lower_priority_delay = %q",
 		in.GARP.Repeat, in.GARP.Delay, in.GARP.Refresh, in.GARP.RefreshRepeat, in.GARP.LowerPriorityRepeat, in.GARP.LowerPriorityDelay)
@@ -278,6 +308,7 @@ func (w *writer) instance(name string, in *Instance, g *Generation) {
 	}
 	w.b.WriteString("]\n")
 	w.uses(in.Track, g)
+	w.peers(in)
 	if in.SourceAddress.IsValid() {
 		fmt.Fprintf(&w.b, "source_address = %q\n", in.SourceAddress)
 	}
@@ -285,7 +316,7 @@ func (w *writer) instance(name string, in *Instance, g *Generation) {
 		fmt.Fprintf(&w.b, "checksum = %q\n", in.Checksum)
 	}
 	if in.Auth != nil {
-		fmt.Fprintf(&w.b, "authentication = { password = %q }\n", in.Auth.Password.Reveal())
+		fmt.Fprintf(&w.b, "authentication = { type = %q, password = %q }\n", in.Auth.Type, in.Auth.Password.Reveal())
 	}
 	if inline {
 		fmt.Fprintf(&w.b, "garp = { %s }\n", strings.ReplaceAll(garp, "|", ", "))

@@ -124,7 +124,7 @@ func (r *reader) bfd(t *table, k *Tracker) *BFD {
 		MaxHops:       ask(t, "max_hops", integers[uint8]{0, 255}).or(0),
 	}
 	if t.fine("neighbor", "source_address", "interface") && r.record == nil {
-		if err := (bfd.Path{Peer: b.Neighbor, Source: b.SourceAddress, Interface: k.Interface, Multihop: b.Multihop}).Validate(); err != nil {
+		if err := (bfd.Path{Peer: b.Neighbor, Source: b.SourceAddress, Interface: k.Interface, Multihop: b.Multihop, Routed: !b.Multihop && b.MaxHops > 0}).Validate(); err != nil {
 			t.wrong("neighbor", err.Error(), "", "")
 		}
 	}

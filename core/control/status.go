@@ -34,6 +34,9 @@ type Status struct {
 	VRRPInstances  map[string]VRRPInstance  `json:"vrrp_instances"`
 	VRRPSyncGroups map[string]VRRPSyncGroup `json:"vrrp_sync_groups"`
 	Trackers       map[string]Tracker       `json:"trackers"`
+	// VRRPForeign lists whose advertisements of ids that are not ours are heard
+	// on the interfaces that are spoken on.
+	VRRPForeign    []ForeignRouter          `json:"vrrp_foreign"`
 	VirtualServers map[string]VirtualServer `json:"virtual_servers"`
 	IPVS           IPVS                     `json:"ipvs"`
 	Plugins        map[string]Plugin        `json:"plugins"`
@@ -55,6 +58,7 @@ type VRRPInstance struct {
 	Reason            string    `json:"reason"`
 	Faults            []string  `json:"faults"` // causes, empty unless state is fault
 	SyncGroup         string    `json:"sync_group,omitempty"`
+	Family            string    `json:"family"` // ipv4, ipv6
 	Interface         string    `json:"interface"`
 	VirtualRouterID   uint8     `json:"virtual_router_id"`
 	Version           uint8     `json:"version"`
@@ -68,6 +72,7 @@ type VRRPInstance struct {
 	Addresses            []VirtualAddress   `json:"addresses"`
 	Peer                 *Peer              `json:"peer"` // the last router heard, null when none
 	Mismatches           []string           `json:"mismatches"`
+	UnicastPeers         []UnicastPeer      `json:"unicast_peers,omitempty"`
 	Conflicts            []Conflict         `json:"conflicts"` // who else claims the addresses, while active
 	Counters             map[string]uint64  `json:"counters"`
 	AdvertLateness       map[string]float64 `json:"advert_lateness"` // seconds: "max"
@@ -94,11 +99,30 @@ type Tracker struct {
 	Instances map[string]int `json:"instances"`
 }
 
+// ForeignRouter is a router of a group that this machine is not in.
+type ForeignRouter struct {
+	Interface       string    `json:"interface"`
+	Family          string    `json:"family"`
+	VirtualRouterID uint8     `json:"virtual_router_id"`
+	Source          string    `json:"source"`
+	Packets         uint64    `json:"packets"`
+	Last            time.Time `json:"last"`
+}
+
 // VirtualAddress is one address of a virtual router.
 type VirtualAddress struct {
 	Address  string `json:"address"` // with prefix length
 	Present  bool   `json:"present"` // on this machine, as the kernel says
 	Restores uint64 `json:"restores"`
+}
+
+// UnicastPeer is a router that is told one by one.
+type UnicastPeer struct {
+	Address    string `json:"address"`
+	Received   uint64 `json:"received"` // packets from it, whether they counted or not
+	Sent       uint64 `json:"sent"`
+	SendErrors uint64 `json:"send_errors"`
+	SendError  string `json:"send_error"` // the last one
 }
 
 // Conflict is a machine that says that a virtual address is its own.

@@ -7,14 +7,13 @@ import (
 	"maps"
 	"net/netip"
 	"sync"
-	"time"
 
-	"github.com/halo-ha/halo/core/config"
 	"github.com/halo-ha/halo/core/kernel/rawsock"
 	"github.com/halo-ha/halo/core/kernel/rtnl"
 	"github.com/halo-ha/halo/core/speaker"
 	"github.com/halo-ha/halo/core/vip"
 	"github.com/halo-ha/halo/core/vrrp"
+	"github.com/halo-ha/halo/core/vrrp/wire"
 )
 
 // election is the VRRP side of the daemon: a speaker for each interface that
@@ -32,15 +31,23 @@ type election struct {
 	// mu guards what follows. It is held over whole reloads, so nothing that
 	// the election itself calls may take it.
 	mu       sync.Mutex
-	speakers map[string]*running // by interface
-	view     *rtnl.View          // nil before the kernel was first looked at: nothing is known of links then
-	ending   sync.WaitGroup      // speakers that have been started
+	speakers map[place]*running
+	view     *rtnl.View     // nil before the kernel was first looked at: nothing is known of links then
+	ending   sync.WaitGroup // speakers that have been started
 }
+
+// place is where routers speak: their interface, and their family.
+type place struct {
+	iface  string
+	family wire.Family
+}
+
+func (p place) String() string { return p.iface + " (" + p.family.String() + ")" }
 
 // running is a speaker with its goroutine.
 type running struct {
 	*speaker.Speaker
-	iface  string
+	place
 	cancel context.CancelFunc
 }
 
@@ -76,52 +83,13 @@ func realSockets() sockets {
 func newElection(kernel vip.Kernel, announcer vip.Announcer, s sockets, logger *slog.Logger) *election {
 	e := &election{
 		sockets: s, logger: logger,
-		speakers: make(map[string]*running), places: places{speakers: make(map[string]*running), held: make(map[string][]netip.Addr)},
+		speakers: make(map[place]*running), places: places{speakers: make(map[string]*running), held: make(map[string][]netip.Addr)},
 	}
 	e.groups = newSyncGroups(e.post, logger)
-	e.tracking = newTracking(e, logger)
+	e.tracking = newTracking(tracked{e}, logger)
 	e.conflicts = newConflicts(e.post, logger)
 	e.addresses = vip.New(kernel, announcer, e, logger)
 	return e
-}
-
-// router is an instance with its translation.
-type router struct {
-	instance *config.Instance
-	vrrp     vrrp.Config
-}
-
-// electorate is the election of a generation, translated.
-type electorate struct {
-	generation *config.Generation
-	routers    map[string]router
-	members    map[string][]vrrp.Member // by sync group
-}
-
-// prepare translates all instances of a generation; it changes nothing. A router
-// that is new only listens for the time of hold.
-func prepare(g *config.Generation, hold time.Duration) (electorate, error) {
-	all := electorate{g, make(map[string]router, len(g.Instances)), make(map[string][]vrrp.Member, len(g.SyncGroups))}
-	for name, i := range g.Instances {
-		c, err := routerConfig(i)
-		if err != nil {
-			return electorate{}, err
-		}
-		c.Hold = hold
-		all.routers[name] = router{i, c}
-	}
-	for name, group := range g.SyncGroups {
-		members := make([]vrrp.Member, 0, len(group.Members))
-		for _, member := range group.Members {
-			members = append(members, vrrp.Member{Name: member, Config: all.routers[member].vrrp})
-		}
-		members = vrrp.Enroll(name, members)
-		for _, m := range members {
-			all.routers[m.Name] = router{all.routers[m.Name].instance, m.Config}
-		}
-		all.members[name] = members
-	}
-	return all, nil
 }
 
 // apply makes an electorate the one there is. Routers that are unchanged
@@ -133,7 +101,7 @@ func (e *election) apply(next electorate) error {
 	e.groups.apply(next.members)
 	for name, s := range e.places.all() {
 		r, stays := next.routers[name]
-		if stays && r.instance.Interface == s.iface {
+		if stays && r.place() == s.place {
 			continue
 		}
 		e.places.put(name, nil)
@@ -144,50 +112,54 @@ func (e *election) apply(next electorate) error {
 	}
 	var failures []error
 	for name, r := range next.routers {
-		e.addresses.Set(addressConfig(r.instance))
-		s := e.speakerOf(r.instance.Interface)
+		e.addresses.Set(addressConfig(name, &r))
+		s := e.speakerOf(r.place())
 		e.places.put(name, s)
 		e.places.hold(name, r.vrrp.Addresses)
 		e.conflicts.renew(name, s.iface, r.vrrp.Addresses)
-		if err := s.Set(name, r.vrrp); err != nil {
+		set := s.Set
+		if r.unicast != nil {
+			set = func(name string, c vrrp.Config) error { return s.SetUnicast(name, c, *r.unicast) }
+		}
+		if err := set(name, r.vrrp); err != nil {
 			failures = append(failures, err)
 			e.places.put(name, nil)
 		}
 	}
 	e.tracking.apply(next.generation)
-	used := make(map[string]bool)
+	used := make(map[place]bool)
 	for _, s := range e.places.all() {
-		used[s.iface] = true
+		used[s.place] = true
 	}
-	for iface, s := range e.speakers {
-		if !used[iface] {
+	for p, s := range e.speakers {
+		if !used[p] {
 			s.cancel()
-			delete(e.speakers, iface)
+			delete(e.speakers, p)
 		}
 	}
 	return errors.Join(failures...)
 }
 
-// speakerOf returns the speaker of an interface, started if it is new.
-func (e *election) speakerOf(iface string) *running {
-	if s, ok := e.speakers[iface]; ok {
+// speakerOf returns the speaker of a place, started if it is new.
+func (e *election) speakerOf(p place) *running {
+	if s, ok := e.speakers[p]; ok {
 		return s
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &running{iface: iface, cancel: cancel, Speaker: speaker.New(speaker.Options{
-		Interface: iface, Alarm: e.sockets.alarm,
+	s := &running{place: p, cancel: cancel, Speaker: speaker.New(speaker.Options{
+		Interface: p.iface, Family: p.family, Alarm: e.sockets.alarm,
 		Open: func(socket speaker.Socket, ready chan<- struct{}) (speaker.Conn, error) {
-			return e.sockets.open(iface, socket, ready)
+			return e.sockets.open(p.iface, socket, ready)
 		},
-		Addresses: holder{e, iface}, Observer: e, Groups: e.groups,
+		Addresses: holder{e, p}, Observer: e, Groups: e.groups,
 	})}
-	e.speakers[iface] = s
+	e.speakers[p] = s
 	if e.view != nil {
-		s.SetLink(linkOf(e.view, iface))
+		s.SetLink(linkOf(e.view, p))
 	}
 	e.ending.Go(func() {
 		if err := s.Run(ctx); err != nil {
-			e.logger.Error("speaker ended", "iface", iface, "error", err)
+			e.logger.Error("speaker ended", "iface", p.iface, "family", p.family.String(), "error", err)
 		}
 	})
 	return s
@@ -224,23 +196,25 @@ func (e *election) linksChanged(view *rtnl.View) {
 		e.logger.Warn("notifications of the kernel were lost; its links and addresses were read anew", "overruns", view.Overruns)
 	}
 	e.view = view
-	for iface, s := range e.speakers {
-		s.SetLink(linkOf(view, iface))
+	for p, s := range e.speakers {
+		s.SetLink(linkOf(view, p))
 	}
 }
 
-// linkOf is what a speaker is told of its interface: IPv4 addresses only, the
-// family it speaks.
-func linkOf(view *rtnl.View, iface string) speaker.Link {
-	l, ok := view.Link(iface)
+// linkOf is what a speaker is told of its interface: the addresses of the family
+// it speaks. IPv6 advertises from link-local ones (RFC 9568 §5.1.2.1), once the
+// kernel is sure that nobody else has them.
+func linkOf(view *rtnl.View, p place) speaker.Link {
+	l, ok := view.Link(p.iface)
 	if !ok {
 		return speaker.Link{}
 	}
 	link := speaker.Link{Exists: true, Index: l.Index, Up: l.Up}
 	for _, a := range l.Addresses {
-		if a.Addr().Is4() {
-			link.Addresses = append(link.Addresses, a.Addr())
+		if !p.family.Has(a.Addr()) || a.Tentative || a.Duplicate || p.family == wire.IPv6 && !a.Addr().IsLinkLocalUnicast() {
+			continue
 		}
+		link.Addresses = append(link.Addresses, a.Addr())
 	}
 	return link
 }
@@ -259,38 +233,48 @@ func (e *election) close() {
 	e.groups.close()
 }
 
-// snapshots are the states of all speakers by interface. One that does not
+// snapshots are the states of all speakers. One that does not
 // answer within ctx is in the error and not among them.
-func (e *election) snapshots(ctx context.Context) (map[string]speaker.Snapshot, error) {
+func (e *election) snapshots(ctx context.Context) (map[place]speaker.Snapshot, error) {
 	e.mu.Lock()
 	speakers := maps.Clone(e.speakers)
 	e.mu.Unlock()
-	all := make(map[string]speaker.Snapshot, len(speakers))
+	all := make(map[place]speaker.Snapshot, len(speakers))
 	var failures []error
-	for iface, s := range speakers {
+	for p, s := range speakers {
 		snapshot, err := s.Snapshot(ctx)
 		if err != nil {
 			failures = append(failures, err)
 			continue
 		}
-		all[iface] = snapshot
+		all[p] = snapshot
 	}
 	return all, errors.Join(failures...)
 }
 
-// post hands an event to an instance's router, if there is one. It never waits.
-func (e *election) post(instance string, event vrrp.Event) {
-	if s := e.places.of(instance); s != nil {
-		s.Post(instance, event)
+// post hands an event to a router, if it is there. It never waits.
+func (e *election) post(name string, event vrrp.Event) {
+	if s := e.places.of(name); s != nil {
+		s.Post(name, event)
 	}
 }
 
-// prioritize tells an instance's router, or its sync group, what the trackers
+// tracked is how trackers reach the routers of an instance.
+type tracked struct{ election *election }
+
+// prioritize tells the instance's routers, or their group, what the trackers
 // make of its priority.
-func (e *election) prioritize(instance string, priority uint8, detail string) {
-	if !e.groups.prioritize(instance, priority, detail) {
-		e.post(instance, vrrp.PriorityChanged{Priority: int(priority), Detail: detail})
+func (t tracked) prioritize(instance string, priority uint8, detail string) {
+	for _, name := range []string{instance, ipv6Name(instance)} {
+		if !t.election.groups.prioritize(name, priority, detail) {
+			t.election.post(name, vrrp.PriorityChanged{Priority: int(priority), Detail: detail})
+		}
 	}
+}
+
+func (t tracked) post(instance string, event vrrp.Event) {
+	t.election.post(instance, event)
+	t.election.post(ipv6Name(instance), event)
 }
 
 // holder lets the speaker of an interface give its orders to the owner of
@@ -298,12 +282,12 @@ func (e *election) prioritize(instance string, priority uint8, detail string) {
 // interface, or is gone, comes too late and is dropped: the owner was told.
 type holder struct {
 	election *election
-	iface    string
+	place    place
 }
 
 func (h holder) current(instance string) bool {
 	s := h.election.places.of(instance)
-	return s != nil && s.iface == h.iface
+	return s != nil && s.place == h.place
 }
 
 func (h holder) Acquire(instance string) {

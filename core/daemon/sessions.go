@@ -77,7 +77,10 @@ func (s *sessions) set(trackers map[string]*config.Tracker) {
 		}
 		b := k.BFD
 		err := s.speaker.Set(name,
-			bfd.Path{Peer: b.Neighbor, Source: b.SourceAddress, Interface: k.Interface, Multihop: b.Multihop},
+			bfd.Path{
+				Peer: b.Neighbor, Source: b.SourceAddress, Interface: k.Interface,
+				Multihop: b.Multihop, Routed: !b.Multihop && b.MaxHops > 0,
+			},
 			bfd.Config{
 				MinTx: b.MinTx, MinRx: b.MinRx, IdleTx: b.IdleTx, Multiplier: b.Multiplier, Passive: b.Passive, TTL: b.TTL, MaxHops: b.MaxHops,
 			})
@@ -123,6 +126,10 @@ func (s *sessions) StateChanged(name string, at time.Time, c bfd.StateChanged) {
 	s.mu.Unlock()
 	switch {
 	case !ours:
+	case down && c.RemoteState == bfd.AdminDown:
+		// The neighbour's operator has ended it, which says nothing of the path
+		// (RFC 5882 §3.2).
+		s.tell(track.Observed{Tracker: name, Definition: definition, State: track.Unknown, Reason: "admin_down"})
 	case up:
 		s.tell(track.Observed{Tracker: name, Definition: definition, State: track.Up})
 	case down:

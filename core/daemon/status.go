@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -30,7 +31,7 @@ func (d *Daemon) Status() control.Status {
 	s := control.Status{
 		Schema: control.Schema, Version: d.options.Version, PID: os.Getpid(), Started: d.started, Degraded: []string{},
 		VRRPInstances: map[string]control.VRRPInstance{}, VRRPSyncGroups: map[string]control.VRRPSyncGroup{},
-		Trackers: map[string]control.Tracker{}, VirtualServers: map[string]control.VirtualServer{},
+		Trackers: map[string]control.Tracker{}, VRRPForeign: []control.ForeignRouter{}, VirtualServers: map[string]control.VirtualServer{},
 		Plugins: map[string]control.Plugin{},
 	}
 	g := d.running.Load()
@@ -79,28 +80,55 @@ func (d *Daemon) describeElection(ctx context.Context, g *config.Generation, s *
 	tracked := d.election.tracking.snapshot()
 	d.describeTrackers(tracked, g, s)
 	d.describeGroups(s)
+	for p, line := range speakers {
+		for _, f := range line.ForeignBySource {
+			s.VRRPForeign = append(s.VRRPForeign, control.ForeignRouter{
+				Interface: p.iface, Family: p.family.String(), VirtualRouterID: f.VRID, Source: f.Source.String(), Packets: f.Packets, Last: f.Last,
+			})
+		}
+	}
+	slices.SortFunc(s.VRRPForeign, func(a, b control.ForeignRouter) int {
+		return cmp.Or(cmp.Compare(a.Interface, b.Interface), cmp.Compare(a.Family, b.Family),
+			cmp.Compare(a.VirtualRouterID, b.VirtualRouterID), cmp.Compare(a.Source, b.Source))
+	})
 	for name, i := range g.Instances {
-		line := speakers[i.Interface]
-		if line.SocketError != "" {
-			s.Degraded = append(s.Degraded, fmt.Sprintf("vrrp_instance %s: %s", name, line.SocketError))
-		}
-		r, answered := line.Routers[name]
-		if !answered {
-			continue // said above, or not taken up yet
-		}
-		v := instanceStatus(i, r, held[name])
-		claims, total := d.election.conflicts.snapshot(name)
-		for _, k := range claims {
-			v.Conflicts = append(v.Conflicts, control.Conflict{Address: k.address.String(), MAC: k.mac.String(), Last: k.at, Packets: k.packets})
-		}
-		v.Counters["address_conflicts"] = total
-		for _, group := range g.SyncGroups {
-			if slices.Contains(group.Members, name) {
-				v.SyncGroup = group.Name
+		for _, own := range []string{name, ipv6Name(name)} {
+			if v, ok := d.describeRouter(own, i, speakers, held[own], s); ok {
+				s.VRRPInstances[own] = v
 			}
 		}
-		s.VRRPInstances[name] = v
 	}
+}
+
+// describeRouter is one router of an instance, if it is there.
+func (d *Daemon) describeRouter(
+	name string, i *config.Instance, speakers map[place]speaker.Snapshot, held vip.Status, s *control.Status,
+) (v control.VRRPInstance, ok bool) {
+	running := d.election.places.of(name)
+	if running == nil {
+		return v, false
+	}
+	line := speakers[running.place]
+	if line.SocketError != "" {
+		s.Degraded = append(s.Degraded, fmt.Sprintf("vrrp_instance %s: %s", name, line.SocketError))
+	}
+	r, answered := line.Routers[name]
+	if !answered {
+		return v, false // said above, or not taken up yet
+	}
+	v = instanceStatus(i, r, held)
+	v.Family, v.SyncGroup = running.family.String(), d.election.groups.groupOf(name)
+	claims, total := d.election.conflicts.snapshot(name)
+	for _, k := range claims {
+		v.Conflicts = append(v.Conflicts, control.Conflict{Address: k.address.String(), MAC: k.mac.String(), Last: k.at, Packets: k.packets})
+	}
+	v.Counters["address_conflicts"] = total
+	for _, p := range r.Peers {
+		v.UnicastPeers = append(v.UnicastPeers, control.UnicastPeer{
+			Address: p.Address.String(), Received: p.Received, Sent: p.Sent, SendErrors: p.SendErrors, SendError: p.SendError,
+		})
+	}
+	return v, true
 }
 
 // describeTrackers tells of what is tracked, and of what it does to whom.
@@ -176,7 +204,7 @@ func counters(c speaker.RouterCounters) map[string]uint64 {
 		"adverts_received": c.Received, "priority_zero_received": c.ReceivedRelease, "received_while_active": c.ReceivedWhileActive,
 		"address_list_mismatches": c.AddressMismatches, "interval_mismatches": c.IntervalMismatches, "checksum_form_mismatches": c.ChecksumMismatches,
 		"adverts_sent": c.Sent, "priority_zero_sent": c.SentRelease, "send_errors": c.SendErrors,
-		"transitions": c.Transitions, "became_active": c.BecameActive,
+		"not_from_peers": c.NotPeer, "transitions": c.Transitions, "became_active": c.BecameActive,
 	}
 	for reason, n := range c.Dropped {
 		if reason != 0 {

@@ -81,6 +81,16 @@ func (s *syncGroups) prioritize(instance string, priority uint8, detail string) 
 	return true
 }
 
+// groupOf is the name of the group that a router is in, or empty.
+func (s *syncGroups) groupOf(name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g := s.of[name]; g != nil {
+		return g.name
+	}
+	return ""
+}
+
 // expired is called when a group's alarm goes off.
 func (s *syncGroups) expired(g *syncGroup) {
 	s.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"github.com/halo-ha/halo/core/config"
 	"github.com/halo-ha/halo/core/ipvs"
 	"github.com/halo-ha/halo/core/pool"
+	"github.com/halo-ha/halo/core/speaker"
 	"github.com/halo-ha/halo/core/vip"
 	"github.com/halo-ha/halo/core/vrrp"
 	"github.com/halo-ha/halo/core/vrrp/wire"
@@ -16,19 +17,53 @@ import (
 // The configuration speaks in the operator's words, the pure packages in the
 // protocol's and the kernel's. These functions translate.
 
-// routerConfig is the virtual router of an instance. It refuses nothing that
-// config accepts; an error means that the two disagree, and is found before
-// anything is applied.
-func routerConfig(i *config.Instance) (vrrp.Config, error) {
+// routerOf is the virtual router of an instance in one family, without addresses
+// where it has none of that. It refuses nothing that config accepts; an error
+// means that the two disagree, and is found before anything is applied.
+func routerOf(i *config.Instance, family wire.Family) (router, error) {
+	r := router{instance: i, family: family}
+	for _, p := range i.Addresses {
+		if family.Has(p.Addr()) {
+			r.addresses = append(r.addresses, p)
+		}
+	}
+	if len(r.addresses) == 0 {
+		return r, nil
+	}
+	c, err := routerConfig(i, r.addresses)
+	if err != nil {
+		return r, err
+	}
+	if family.Has(i.SourceAddress) {
+		c.Source = i.SourceAddress
+	}
+	c.AlsoV2 = i.AlsoV2 && family == wire.IPv4
+	if err := c.Validate(); err != nil {
+		return r, fmt.Errorf("vrrp_instance %s: %w", i.Name, err)
+	}
+	r.vrrp = c
+	if len(i.UnicastPeers) == 0 {
+		return r, nil
+	}
+	r.unicast = &speaker.Unicast{AnySource: i.UnicastAnySource}
+	for _, p := range i.UnicastPeers {
+		if family.Has(p.Address) {
+			r.unicast.Peers = append(r.unicast.Peers, speaker.Peer(p))
+		}
+	}
+	return r, nil
+}
+
+func routerConfig(i *config.Instance, addresses []netip.Prefix) (vrrp.Config, error) {
 	c := vrrp.Config{
 		Version: wire.Version(i.Version), VRID: i.VRID, Priority: i.Priority, Interval: i.Interval,
-		Preempt: i.Preempt, PreemptDelay: i.PreemptDelay, Source: i.SourceAddress,
+		Preempt: i.Preempt, PreemptDelay: i.PreemptDelay,
 		Announcement: vrrp.Announcement{
 			Repeat: i.GARP.Repeat, Delay: i.GARP.Delay, Refresh: i.GARP.Refresh, RefreshRepeat: i.GARP.RefreshRepeat,
 			LowerPriorityRepeat: i.GARP.LowerPriorityRepeat, LowerPriorityDelay: i.GARP.LowerPriorityDelay,
 		},
 	}
-	for _, p := range i.Addresses {
+	for _, p := range addresses {
 		c.Addresses = append(c.Addresses, p.Addr())
 	}
 	if i.Checksum == "plain" {
@@ -40,17 +75,18 @@ func routerConfig(i *config.Instance) (vrrp.Config, error) {
 			return c, fmt.Errorf("vrrp_instance %s: %w", i.Name, err)
 		}
 		c.Auth = wire.Auth{Type: wire.AuthPassword, Password: password}
-	}
-	if err := c.Validate(); err != nil {
-		return c, fmt.Errorf("vrrp_instance %s: %w", i.Name, err)
+		if i.Auth.Type == "ah" {
+			c.Auth.Type = wire.AuthHeader
+		}
 	}
 	return c, nil
 }
 
-// addressConfig is what the owner of addresses knows of an instance.
-func addressConfig(i *config.Instance) vip.Instance {
+// addressConfig is what the owner of addresses knows of a router.
+func addressConfig(name string, r *router) vip.Instance {
+	i := r.instance
 	return vip.Instance{
-		Name: i.Name, Interface: i.Interface, Addresses: i.Addresses,
+		Name: name, Interface: i.Interface, Addresses: r.addresses,
 		AddressOwner: i.Priority == ownerPriority, Repeat: i.GARP.Repeat,
 	}
 }

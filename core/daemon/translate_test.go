@@ -21,10 +21,11 @@ func TestRouterConfig(t *testing.T) {
 		GARP:      config.GARP{Repeat: 5, Delay: 5 * time.Second, RefreshRepeat: 1, LowerPriorityRepeat: 5, LowerPriorityDelay: 5 * time.Second},
 		Auth:      &config.Auth{Type: "pass", Password: config.NewSecret("s3cret")},
 	}
-	c, err := routerConfig(i)
+	r, err := routerOf(i, wire.IPv4)
 	if err != nil {
 		t.Fatal(err)
 	}
+	c := r.vrrp
 	if c.Version != wire.V2 || c.VRID != 51 || c.Priority != 150 || !c.Preempt || c.PreemptDelay != time.Minute {
 		t.Errorf("translated to %+v", c)
 	}
@@ -35,22 +36,66 @@ func TestRouterConfig(t *testing.T) {
 	if err != nil || c.Auth.Type != wire.AuthPassword || c.Auth.Password != want {
 		t.Errorf("authentication was not translated")
 	}
-	if a := addressConfig(i); a.AddressOwner || a.Interface != "eth0" || a.Repeat != 5 {
+	if a := addressConfig("VI_1", &r); a.AddressOwner || a.Interface != "eth0" || a.Repeat != 5 {
 		t.Errorf("addresses: %+v", a)
 	}
 	i.Priority = 255
-	if a := addressConfig(i); !a.AddressOwner {
+	if a := addressConfig("VI_1", &r); !a.AddressOwner {
 		t.Error("priority 255 is not the owner of its addresses")
 	}
 	i.Auth.Password = config.NewSecret("longer than eight bytes")
-	if _, err := routerConfig(i); err == nil {
+	if _, err := routerOf(i, wire.IPv4); err == nil {
 		t.Error("a password of more than eight bytes is translated")
 	}
 	i.Auth, i.Version, i.Checksum = nil, 3, "plain"
-	if c, err := routerConfig(i); err != nil || c.Version != wire.V3 || c.Checksum != wire.Plain {
-		t.Errorf("version 3 with a plain checksum: %+v, %v", c, err)
+	if r, err := routerOf(i, wire.IPv4); err != nil || r.vrrp.Version != wire.V3 || r.vrrp.Checksum != wire.Plain {
+		t.Errorf("version 3 with a plain checksum: %+v, %v", r.vrrp, err)
 	}
 }
+
+// An instance of both families is two routers in a group of their own, or in that
+// which the file puts it in; its peers and source go to the family they are of.
+func TestBothFamilies(t *testing.T) {
+	text := `
+[vrrp_instance.VI_1]
+interface = "eth0"
+virtual_router_id = 51
+priority = 150
+addresses = ["192.0.2.10/24", "fe80::10", "2001:db8::10/64"]
+source_address = "192.0.2.2"
+unicast_peers = ["192.0.2.3", { address = "fe80::3", min_ttl = 255 }]
+
+[vrrp_instance.VI_2]
+interface = "eth1"
+virtual_router_id = 51
+priority = 150
+addresses = ["2001:db8:1::10/64"]
+`
+	all, err := prepare(generationOf(t, text), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	four, six := all.routers["VI_1"], all.routers["VI_1/ipv6"]
+	if len(all.routers) != 3 || len(four.addresses) != 1 || len(six.addresses) != 2 || four.family != wire.IPv4 || six.family != wire.IPv6 ||
+		all.routers["VI_2"].family != wire.IPv6 {
+		t.Fatalf("routers %+v", all.routers)
+	}
+	if four.vrrp.Source != i4("192.0.2.2") || six.vrrp.Source.IsValid() || six.vrrp.Hold != time.Second {
+		t.Errorf("sources %v and %v, hold %v", four.vrrp.Source, six.vrrp.Source, six.vrrp.Hold)
+	}
+	if len(four.unicast.Peers) != 1 || len(six.unicast.Peers) != 1 || six.unicast.Peers[0].MinTTL != 255 || all.routers["VI_2"].unicast != nil {
+		t.Errorf("peers %+v and %+v", four.unicast, six.unicast)
+	}
+	if len(all.members) != 1 || len(all.members["VI_1/both"]) != 2 || four.vrrp.Group.Name != "VI_1/both" || all.routers["VI_2"].vrrp.Group.Name != "" {
+		t.Errorf("groups %+v", all.members)
+	}
+	all, err = prepare(generationOf(t, text+"[vrrp_sync_group.G1]\nmembers = [\"VI_1\", \"VI_2\"]\n"), 0)
+	if err != nil || len(all.members) != 1 || len(all.members["G1"]) != 3 || all.routers["VI_1/ipv6"].vrrp.Group.Name != "G1" {
+		t.Errorf("groups %+v, %v", all.members, err)
+	}
+}
+
+func i4(s string) netip.Addr { return netip.MustParseAddr(s) }
 
 func service() *config.VirtualServer {
 	return &config.VirtualServer{

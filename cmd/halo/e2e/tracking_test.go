@@ -259,12 +259,11 @@ weight         = -60
 	if after := a.Status(t).VRRPInstances["VI_1"].Since; after != before {
 		t.Errorf("the addresses moved: active since %v, before %v", after, before)
 	}
-	// The other side goes for good: an end that is announced is no fault of the path,
-	// but there is no path any more.
+	// The other side's end is announced, which says nothing about the path.
 	if err := b.Terminate(); err != nil {
 		t.Fatal(err)
 	}
-	waitTracker(t, a, "path", "down", &effect)
+	waitTracker(t, a, "path", "unknown", nil)
 }
 
 // R28: what only listens takes nothing over, for as long as it was told to.

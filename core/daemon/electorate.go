@@ -1,0 +1,92 @@
+package daemon
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/halo-ha/halo/core/config"
+	"github.com/halo-ha/halo/core/speaker"
+	"github.com/halo-ha/halo/core/vrrp"
+	"github.com/halo-ha/halo/core/vrrp/wire"
+)
+
+// electorate is the election of a generation, translated.
+type electorate struct {
+	generation *config.Generation
+	routers    map[string]router
+	members    map[string][]vrrp.Member // by group
+}
+
+// router is an instance in one address family, translated: the protocol knows
+// only one in a virtual router (RFC 9568 §1).
+type router struct {
+	instance  *config.Instance
+	family    wire.Family
+	addresses []netip.Prefix
+	vrrp      vrrp.Config
+	unicast   *speaker.Unicast // nil is multicast
+}
+
+func (r *router) place() place { return place{r.instance.Interface, r.family} }
+
+// An instance with addresses of both families is two routers, which move as one.
+// Their names are no names that a file can have.
+func ipv6Name(instance string) string { return instance + "/ipv6" }
+func bothName(instance string) string { return instance + "/both" }
+
+// prepare translates all instances of a generation; it changes nothing. A router
+// that is new only listens for the time of hold.
+func prepare(g *config.Generation, hold time.Duration) (electorate, error) {
+	all := electorate{g, make(map[string]router, len(g.Instances)), make(map[string][]vrrp.Member, len(g.SyncGroups))}
+	grouped := map[string]bool{}
+	for _, group := range g.SyncGroups {
+		for _, member := range group.Members {
+			grouped[member] = true
+		}
+	}
+	names := make(map[string][]string, len(g.Instances))
+	for name, i := range g.Instances {
+		for _, family := range []wire.Family{wire.IPv4, wire.IPv6} {
+			r, err := routerOf(i, family)
+			if err != nil {
+				return electorate{}, err
+			}
+			if len(r.addresses) == 0 {
+				continue
+			}
+			r.vrrp.Hold = hold
+			own := name
+			if len(names[name]) > 0 {
+				own = ipv6Name(name)
+			}
+			names[name] = append(names[name], own)
+			all.routers[own] = r
+		}
+		if len(names[name]) > 1 && !grouped[name] {
+			all.enroll(bothName(name), names[name])
+		}
+	}
+	for name, group := range g.SyncGroups {
+		var members []string
+		for _, member := range group.Members {
+			members = append(members, names[member]...)
+		}
+		all.enroll(name, members)
+	}
+	return all, nil
+}
+
+// enroll makes a group of routers.
+func (e *electorate) enroll(name string, names []string) {
+	members := make([]vrrp.Member, 0, len(names))
+	for _, n := range names {
+		members = append(members, vrrp.Member{Name: n, Config: e.routers[n].vrrp})
+	}
+	members = vrrp.Enroll(name, members)
+	for _, m := range members {
+		r := e.routers[m.Name]
+		r.vrrp = m.Config
+		e.routers[m.Name] = r
+	}
+	e.members[name] = members
+}
