@@ -63,6 +63,8 @@ var (
 	vrrpCounterMetric  = counter("vrrp_events_total", "What the virtual router counted, by event.", "instance", "event")
 	vrrpMismatchMetric = gauge("vrrp_mismatches", "Settings on which the last peer disagrees.", "instance")
 	vrrpLatenessMetric = gauge("vrrp_lateness_max_seconds", "Largest lateness of the instance's timers since start.", "instance")
+	vrrpLateMetric     = prometheus.NewDesc("halo_vrrp_lateness_seconds", "How late the instance's timers were served.", []string{"instance"}, nil)
+	vrrpGapMetric      = prometheus.NewDesc("halo_vrrp_advert_gap_seconds", "Time between two own advertisements while active.", []string{"instance"}, nil)
 	vipPresentMetric   = gauge("vip_present", "1 while the address is on this machine.", "instance", "address")
 	vipRestoresMetric  = counter("vip_restores_total", "Times the address was put back after somebody removed it.", "instance", "address")
 
@@ -107,6 +109,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	emit(degradedMetric, float64(len(s.Degraded)))
 	for name, v := range s.VRRPInstances {
 		collectInstance(emit, name, v)
+		ch <- v.AdvertLatenessHistogram.metric(vrrpLateMetric, name)
+		ch <- v.AdvertGapHistogram.metric(vrrpGapMetric, name)
 	}
 	for name, g := range s.VRRPSyncGroups {
 		for _, state := range vrrpStates() {
@@ -128,6 +132,14 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		emit(pluginRestartsMetric, float64(p.Restarts), name)
 		emit(pluginProbesMetric, float64(p.Probes), name)
 	}
+}
+
+func (h *Histogram) metric(desc *prometheus.Desc, instance string) prometheus.Metric {
+	buckets := make(map[float64]uint64, len(h.Buckets))
+	for _, b := range h.Buckets {
+		buckets[b.AtMost] = b.Count
+	}
+	return prometheus.MustNewConstHistogram(desc, h.Count, h.Sum, buckets, strings.ToValidUTF8(instance, "?"))
 }
 
 type emitter func(m metric, value float64, labels ...string)

@@ -77,6 +77,9 @@ type VRRPInstance struct {
 	Counters             map[string]uint64  `json:"counters"`
 	AdvertLateness       map[string]float64 `json:"advert_lateness"` // seconds: "max"
 	AdvertGap            map[string]float64 `json:"advert_gap"`      // seconds between own advertisements while active: "max"
+	// The same two as counts of what was at most that long.
+	AdvertLatenessHistogram Histogram `json:"advert_lateness_histogram"`
+	AdvertGapHistogram      Histogram `json:"advert_gap_histogram"`
 }
 
 // VRRPSyncGroup is virtual routers that move as one.
@@ -114,6 +117,19 @@ type VirtualAddress struct {
 	Address  string `json:"address"` // with prefix length
 	Present  bool   `json:"present"` // on this machine, as the kernel says
 	Restores uint64 `json:"restores"`
+}
+
+// Histogram counts durations.
+type Histogram struct {
+	Count   uint64   `json:"count"`
+	Sum     float64  `json:"sum"` // seconds
+	Buckets []Bucket `json:"buckets"`
+}
+
+// Bucket is how many durations were at most so long.
+type Bucket struct {
+	AtMost float64 `json:"at_most"` // seconds
+	Count  uint64  `json:"count"`
 }
 
 // UnicastPeer is a router that is told one by one.

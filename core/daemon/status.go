@@ -169,7 +169,8 @@ func instanceStatus(i *config.Instance, r speaker.RouterSnapshot, held vip.Statu
 		AdvertInterval: r.Interval.Seconds(), ActiveAdvertInterval: r.ActiveAdverInterval.Seconds(),
 		Addresses: []control.VirtualAddress{}, Mismatches: []string{}, Conflicts: []control.Conflict{},
 		Counters: counters(r.Counters), AdvertLateness: map[string]float64{"max": r.Lateness.Max.Seconds()},
-		AdvertGap: map[string]float64{"max": r.Gap.Max.Seconds()},
+		AdvertGap:               map[string]float64{"max": r.Gap.Max.Seconds()},
+		AdvertLatenessHistogram: histogram(&r.Lateness), AdvertGapHistogram: histogram(&r.Gap),
 	}
 	if r.Source.IsValid() {
 		v.SourceAddress = r.Source.String()
@@ -194,6 +195,17 @@ func instanceStatus(i *config.Instance, r speaker.RouterSnapshot, held vip.Statu
 		v.Mismatches = append(v.Mismatches, fmt.Sprintf("%s with %s: here %s, there %s", m.Kind, m.Peer, m.Ours, m.Theirs))
 	}
 	return v
+}
+
+// histogram adds buckets up, as those who read them expect it.
+func histogram(h *speaker.Histogram) control.Histogram {
+	out := control.Histogram{Count: h.Count(), Sum: h.Sum.Seconds(), Buckets: make([]control.Bucket, 0, len(h.Bounds))}
+	var below uint64
+	for i, bound := range h.Bounds {
+		below += h.Counts[i]
+		out.Buckets = append(out.Buckets, control.Bucket{AtMost: bound.Seconds(), Count: below})
+	}
+	return out
 }
 
 // counters are the counters of a router by their public names. Those of
