@@ -9,13 +9,14 @@ import (
 
 // A session that knows nothing: what it says, and what it makes of it.
 //
-//rfc:5880#6.8.1 must "both states begin as Down" positive
-//rfc:5880#6.8.1 must "the peer's discriminator begins as zero" positive
-//rfc:5880#6.8.1 must "the diagnostic begins as none" positive
-//rfc:5880#6.8.1 must "the desired transmit interval begins at a second or more" positive
-//rfc:5880#6.8.1 must "the peer's receive interval begins as one microsecond" positive
-//rfc:5880#6.8.1 must "Demand mode of the peer begins as off" positive
-//rfc:5880#6.1 must "the active side sends whether or not it hears anything" positive
+//rfc:5880/6.1-1 positive
+//rfc:5880/6.8.1-2 positive
+//rfc:5880/6.8.1-5 positive
+//rfc:5880/6.8.1-7 positive
+//rfc:5880/6.8.1-8 positive
+//rfc:5880/6.8.1-9 positive
+//rfc:5880/6.8.1-10 positive
+//rfc:5880/6.8.7-12 positive
 func TestFirstPacket(t *testing.T) {
 	c := newClock(t, bfd.New(baseConfig(), local, steady))
 	if s := c.Snapshot(); s.State != bfd.Down || s.RemoteState != bfd.Down || s.Diagnostic != bfd.DiagNone || s.RemoteDiscriminator != 0 || s.RemoteDemand {
@@ -41,12 +42,12 @@ func TestFirstPacket(t *testing.T) {
 // What was not zero does not go back to it: the values of the start are those of
 // the start only.
 //
-//rfc:5880#6.8.1 must "both states begin as Down" negative
-//rfc:5880#6.8.1 must "the peer's discriminator begins as zero" negative
-//rfc:5880#6.8.1 must "the diagnostic begins as none" negative
-//rfc:5880#6.8.1 must "the desired transmit interval begins at a second or more" negative
-//rfc:5880#6.8.1 must "the peer's receive interval begins as one microsecond" negative
-//rfc:5880#6.8.1 must "Demand mode of the peer begins as off" negative
+//rfc:5880/6.8.1-2 negative
+//rfc:5880/6.8.1-5 negative
+//rfc:5880/6.8.1-7 negative
+//rfc:5880/6.8.1-8 negative
+//rfc:5880/6.8.1-9 negative
+//rfc:5880/6.8.1-10 negative
 func TestWhatIsLearnt(t *testing.T) {
 	c := newClock(t, in(t, bfd.Up, baseConfig()))
 	c.handle(heard(bfd.Up, func(p *bfd.Packet) {
@@ -86,10 +87,8 @@ func TestBeforeTheStart(t *testing.T) {
 	}
 }
 
-//rfc:5880#6.1 must not "the passive side sends before it has heard the peer" positive
-//rfc:5880#6.1 must not "the passive side sends before it has heard the peer" negative
-//rfc:5880#6.8.7 must not "a passive side sends while it does not know the peer's discriminator" positive
-//rfc:5880#6.8.7 must not "a passive side sends while it does not know the peer's discriminator" negative
+//rfc:5880/6.1-2 positive negative
+//rfc:5880/6.8.7-5 positive negative
 func TestPassive(t *testing.T) {
 	c := newClock(t, bfd.New(with(func(c *bfd.Config) { c.Passive = true }), local, steady))
 	c.handle(bfd.Started{})
@@ -113,7 +112,7 @@ func TestPassive(t *testing.T) {
 // Without passive the loss is told to a peer that may hear although it is not
 // heard.
 //
-//rfc:5880#6.1 must "the active side sends whether or not it hears anything" negative
+//rfc:5880/6.1-1 negative
 func TestActiveTellsAPeerThatIsLost(t *testing.T) {
 	c := newClock(t, in(t, bfd.Up, baseConfig()))
 	c.run(299 * ms)
@@ -125,10 +124,8 @@ func TestActiveTellsAPeerThatIsLost(t *testing.T) {
 	}
 }
 
-//rfc:5880#6.8.16 must "to disable a session it goes to AdminDown with a diagnostic, to enable it to Down" positive
-//rfc:5880#6.8.16 must "to disable a session it goes to AdminDown with a diagnostic, to enable it to Down" negative
-//rfc:5880#6.8.6 must "in AdminDown a packet is discarded after what it says was noted" positive
-//rfc:5880#6.8.6 must "in AdminDown a packet is discarded after what it says was noted" negative
+//rfc:5880/6.8.6-16 positive negative
+//rfc:5880/6.8.16-1 positive negative
 func TestDisabled(t *testing.T) {
 	c := newClock(t, in(t, bfd.Up, baseConfig()))
 	disabled := with(func(c *bfd.Config) { c.Disabled = true })
@@ -160,8 +157,7 @@ func TestDisabled(t *testing.T) {
 	c.want("0s send down; 0s admin_down>down")
 }
 
-//rfc:5880#6.8.16 should "AdminDown is told for at least a Detection Time" positive
-//rfc:5880#6.8.16 should "AdminDown is told for at least a Detection Time" negative
+//rfc:5880/6.8.16-2 positive negative
 func TestStopped(t *testing.T) {
 	c := newClock(t, in(t, bfd.Up, baseConfig()))
 	c.handle(bfd.Stopped{})

@@ -59,7 +59,7 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
-//rfc:5880#6.8.7 must "packets are sent with version 1, the length 24 and the fields of the session" positive
+//rfc:5880/6.8.7-12 positive
 func TestPacketBytes(t *testing.T) {
 	for _, g := range golden {
 		want := unhex(t, g.bytes)
@@ -75,9 +75,8 @@ func TestPacketBytes(t *testing.T) {
 
 // What a machine never sends although a Packet can say it, or cannot say.
 //
-//rfc:5880#6.8.7 must "packets are sent with version 1, the length 24 and the fields of the session" negative
-//rfc:5880#4.1 must "the Multipoint bit is zero in what is sent" positive
-//rfc:5880#4.1 must "the Multipoint bit is zero in what is sent" negative
+//rfc:5880/4.1-1 positive negative
+//rfc:5880/6.8.7-12 negative
 func TestPacketBytesHaveNoMultipointAndNoAuthentication(t *testing.T) {
 	p := bfd.Packet{State: bfd.Up, Multiplier: 1, MyDiscriminator: 1, Authentication: true, DesiredMinTx: -1, RequiredMinRx: 2 * bfd.MaxInterval}
 	for _, p.Demand = range []bool{false, true} {
@@ -95,20 +94,15 @@ func TestPacketBytesHaveNoMultipointAndNoAuthentication(t *testing.T) {
 // Each rule that needs no session, one fault at a time, and then all faults at
 // once but those above: the order is that of RFC 5880 §6.8.6.
 //
-//rfc:5880#6.8.6 must "a packet of another version than 1 is discarded" positive
-//rfc:5880#6.8.6 must "a packet of another version than 1 is discarded" negative
-//rfc:5880#6.8.6 must "a packet whose length is below 24, or 26 with authentication, is discarded" positive
-//rfc:5880#6.8.6 must "a packet whose length is below 24, or 26 with authentication, is discarded" negative
-//rfc:5880#6.8.6 must "a packet whose length exceeds the payload is discarded" positive
-//rfc:5880#6.8.6 must "a packet whose length exceeds the payload is discarded" negative
-//rfc:5880#6.8.6 must "a packet with a detect multiplier of zero is discarded" positive
-//rfc:5880#6.8.6 must "a packet with a detect multiplier of zero is discarded" negative
-//rfc:5880#6.8.6 must "a packet with the Multipoint bit is discarded" positive
-//rfc:5880#6.8.6 must "a packet with the Multipoint bit is discarded" negative
-//rfc:5880#6.8.6 must "a packet with my discriminator zero is discarded" positive
-//rfc:5880#6.8.6 must "a packet with my discriminator zero is discarded" negative
-//rfc:5880#6.8.6 must "a packet with your discriminator zero is discarded unless its state is Down or AdminDown" positive
-//rfc:5880#6.8.6 must "a packet with your discriminator zero is discarded unless its state is Down or AdminDown" negative
+//rfc:5880/4.1-1 positive negative
+//rfc:5880/6.8.6-1 positive negative
+//rfc:5880/6.8.6-2 positive negative
+//rfc:5880/6.8.6-3 positive negative
+//rfc:5880/6.8.6-4 positive negative
+//rfc:5880/6.8.6-5 positive negative
+//rfc:5880/6.8.6-6 positive negative
+//rfc:5880/6.8.6-7 positive negative
+//rfc:5880/6.8.6-9 positive negative
 func TestCheck(t *testing.T) {
 	tests := []struct {
 		name, bytes string

@@ -14,12 +14,9 @@ func reconfigure(change func(c *bfd.Config)) bfd.Reconfigured {
 // New intervals are confirmed by a Poll Sequence: the bit is on every periodic
 // packet until the answer comes, and no packet is sent for its sake.
 //
-//rfc:5880#6.8.3 must "a changed transmit or receive interval begins a Poll Sequence" positive
-//rfc:5880#6.8.3 must "a changed transmit or receive interval begins a Poll Sequence" negative
-//rfc:5880#6.5 must "a Poll Sequence uses the periodic packets, and no others are sent for it" positive
-//rfc:5880#6.5 must "a Poll Sequence uses the periodic packets, and no others are sent for it" negative
-//rfc:5880#6.8.6 must "a packet with Final ends a Poll Sequence" positive
-//rfc:5880#6.8.6 must "a packet with Final ends a Poll Sequence" negative
+//rfc:5880/6.5-2 positive negative
+//rfc:5880/6.8.3-1 positive negative
+//rfc:5880/6.8.6-15 positive negative
 func TestPollSequence(t *testing.T) {
 	for name, change := range map[string]func(c *bfd.Config){
 		"transmit interval": func(c *bfd.Config) { c.MinTx = 100*ms + time.Microsecond },
@@ -56,8 +53,7 @@ func TestPollSequence(t *testing.T) {
 	}
 }
 
-//rfc:5880#6.8.3 must not "a longer transmit interval is in force while Up before its Poll Sequence has ended" positive
-//rfc:5880#6.8.3 must not "a longer transmit interval is in force while Up before its Poll Sequence has ended" negative
+//rfc:5880/6.8.3-2 positive negative
 func TestLongerTransmitIntervalWaits(t *testing.T) {
 	slower := func(c *bfd.Config) { c.MinTx = 400 * ms }
 	c := newClock(t, in(t, bfd.Up, baseConfig()))
@@ -85,8 +81,7 @@ func TestLongerTransmitIntervalWaits(t *testing.T) {
 	}
 }
 
-//rfc:5880#6.8.3 must "a shorter receive interval enters the Detection Time while Up only when its Poll Sequence has ended" positive
-//rfc:5880#6.8.3 must "a shorter receive interval enters the Detection Time while Up only when its Poll Sequence has ended" negative
+//rfc:5880/6.8.3-3 positive negative
 func TestShorterReceiveIntervalWaits(t *testing.T) {
 	c := newClock(t, in(t, bfd.Up, baseConfig()))
 	fast := func(p *bfd.Packet) { p.DesiredMinTx = 10 * ms }
@@ -120,8 +115,7 @@ func TestShorterReceiveIntervalWaits(t *testing.T) {
 
 // The end of one sequence must not be taken for that of the next.
 //
-//rfc:5880#6.8.3 must "a further Poll Sequence waits until its answer can be told from that of the one before" positive
-//rfc:5880#6.8.3 must "a further Poll Sequence waits until its answer can be told from that of the one before" negative
+//rfc:5880/6.8.3-8 positive negative
 func TestChangeDuringAPollSequence(t *testing.T) {
 	c := newClock(t, in(t, bfd.Up, baseConfig()))
 	polls := func(want bool) {
@@ -190,8 +184,7 @@ func TestReconfigurationDoesNotFlap(t *testing.T) {
 // What differs from the packet before is told at once, but only a change of state
 // is worth a packet of its own.
 //
-//rfc:5880#6.8.7 should "a change of state is told between the periodic packets" positive
-//rfc:5880#6.8.7 should "a change of state is told between the periodic packets" negative
+//rfc:5880/6.8.7-11 positive negative
 func TestStateChangeIsToldAtOnce(t *testing.T) {
 	c := newClock(t, in(t, bfd.Up, baseConfig()))
 	c.run(10 * ms)
@@ -206,16 +199,13 @@ func TestStateChangeIsToldAtOnce(t *testing.T) {
 		"30ms send up; 30ms init>up")
 }
 
-//rfc:5880#6.6 must not "the Demand bit is set" positive
-//rfc:5880#6.6 must not "the Demand bit is set" negative
-//rfc:5880#6.8.6 must "with Demand mode active on the peer periodic packets cease" positive
-//rfc:5880#6.8.6 must "with Demand mode active on the peer periodic packets cease" negative
-//rfc:5880#6.8.7 must not "periodic packets are sent while Demand mode is active on the peer and no Poll Sequence is" positive
-//rfc:5880#6.8.7 must not "periodic packets are sent while Demand mode is active on the peer and no Poll Sequence is" negative
-//rfc:5880#6.8.14 must "when Demand mode ends on the peer periodic packets begin again" positive
-//rfc:5880#6.8.14 must "when Demand mode ends on the peer periodic packets begin again" negative
-//rfc:5880#6.6 must "with Demand mode active on the peer other contents begin a Poll Sequence" positive
-//rfc:5880#6.6 must "with Demand mode active on the peer other contents begin a Poll Sequence" negative
+//rfc:5880/6.6-1 positive
+//rfc:5880/6.6-3 positive negative
+//rfc:5880/6.8.6-18 positive negative
+//rfc:5880/6.8.6-19 positive negative
+//rfc:5880/6.8.7-7 positive negative
+//rfc:5880/6.8.7-10 positive
+//rfc:5880/6.8.14-1 positive negative
 func TestDemandOfThePeer(t *testing.T) {
 	demand := func(p *bfd.Packet) { p.Demand = true }
 	c := newClock(t, in(t, bfd.Up, baseConfig()))
@@ -256,8 +246,8 @@ func TestDemandOfThePeer(t *testing.T) {
 
 // Echo is refused by what every packet says, whatever the peer offers.
 //
-//rfc:5880#6.8.6 must "a peer that returns no Echo packets is sent none" positive
-//rfc:5880#6.8.6 must "a peer that returns no Echo packets is sent none" negative
+//rfc:5880/6.8.6-14 positive
+//rfc:5883/3-1 positive
 func TestEchoIsRefused(t *testing.T) {
 	for _, echo := range []time.Duration{0, 50 * ms} {
 		c := newClock(t, in(t, bfd.Up, baseConfig()))

@@ -14,10 +14,8 @@ func hops(ttl int) *bfd.PacketReceived {
 	return e
 }
 
-//rfc:5881#5 must "a packet of a session over one hop is discarded unless its TTL is 255" positive
-//rfc:5881#5 must "a packet of a session over one hop is discarded unless its TTL is 255" negative
-//rfc:5880#9 must "over a single link the TTL is checked to be the greatest there is" positive
-//rfc:5880#9 must "over a single link the TTL is checked to be the greatest there is" negative
+//rfc:5880/9-2 positive negative
+//rfc:5881/5-2 positive negative
 func TestTTL(t *testing.T) {
 	tests := []struct {
 		ttl, maxHops uint8
@@ -53,10 +51,8 @@ func TestTTL(t *testing.T) {
 // A packet that does not count changes nothing, not even when the peer was heard.
 // The TTL comes before the authentication, as RFC 5881 §5 allows.
 //
-//rfc:5880#6.8.6 must "an authenticated packet is discarded where no authentication is in use" positive
-//rfc:5880#6.8.6 must "an authenticated packet is discarded where no authentication is in use" negative
-//rfc:5880#6.8.6 must "only a packet that was not discarded counts for the Detection Time" positive
-//rfc:5880#6.8.6 must "only a packet that was not discarded counts for the Detection Time" negative
+//rfc:5880/6.8.6-11 positive negative
+//rfc:5880/6.8.6-20 positive negative
 func TestDroppedPacketsChangeNothing(t *testing.T) {
 	authenticated := func(p *bfd.Packet) { p.Authentication = true }
 	far := heard(bfd.Down, authenticated)
@@ -100,8 +96,7 @@ func TestDroppedPacketsChangeNothing(t *testing.T) {
 
 // The state machine of RFC 5880 §6.8.6, every state with every state of the peer.
 //
-//rfc:5880#6.8.6 must "the state follows from the own one and the peer's by the state machine" positive
-//rfc:5880#6.8.6 must "the state follows from the own one and the peer's by the state machine" negative
+//rfc:5880/6.8.6-17 positive negative
 func TestStateMachine(t *testing.T) {
 	tests := map[bfd.State][bfd.StateCount]bfd.State{
 		//              the peer is in  AdminDown      Down           Init           Up
@@ -125,10 +120,8 @@ func TestStateMachine(t *testing.T) {
 	}
 }
 
-//rfc:5880#6.8.7 must "a packet with Poll is answered at once by one with Final and without Poll" positive
-//rfc:5880#6.8.7 must "a packet with Poll is answered at once by one with Final and without Poll" negative
-//rfc:5880#6.5 must not "a packet has both Poll and Final" positive
-//rfc:5880#6.5 must not "a packet has both Poll and Final" negative
+//rfc:5880/6.5-1 positive negative
+//rfc:5880/6.8.7-8 positive negative
 func TestPollIsAnswered(t *testing.T) {
 	for _, state := range []bfd.State{bfd.Down, bfd.Init, bfd.Up} {
 		c := newClock(t, in(t, state, baseConfig()))
@@ -165,12 +158,10 @@ func TestPollIsAnswered(t *testing.T) {
 // The peer counts as heard for a Detection Time after its last packet, whatever
 // the state, and what it said is forgotten after that.
 //
-//rfc:5880#6.8.1 must "what is known of the peer is kept for a Detection Time" positive
-//rfc:5880#6.8.1 must "what is known of the peer is kept for a Detection Time" negative
-//rfc:5880#6.8.1 must "the peer's discriminator becomes zero after a Detection Time of silence" positive
-//rfc:5880#6.8.1 must "the peer's discriminator becomes zero after a Detection Time of silence" negative
-//rfc:5880#6.8.18 should "the peer's receive interval becomes one microsecond after a Detection Time of silence" positive
-//rfc:5880#6.8.18 should "the peer's receive interval becomes one microsecond after a Detection Time of silence" negative
+//rfc:5880/6.8.1-1 positive negative
+//rfc:5880/6.8.1-6 positive negative
+//rfc:5880/6.8.18-1 positive negative
+//rfc:5880/6.8.18-2 positive negative
 func TestSilence(t *testing.T) {
 	last := func(state bfd.State) *bfd.PacketReceived {
 		return heard(state, func(p *bfd.Packet) { p.RequiredMinRx, p.DesiredMinTx = 0, time.Second })

@@ -11,14 +11,10 @@ import (
 // The interval of packets while Up is the greater of what this side desires and
 // what the peer requires.
 //
-//rfc:5880#6.8.7 must not "packets are sent more often than the greater of the own desired and the peer's required interval" positive
-//rfc:5880#6.8.7 must not "packets are sent more often than the greater of the own desired and the peer's required interval" negative
-//rfc:5880#6.8.7 must "the interval is recalculated when either of its two values changes" positive
-//rfc:5880#6.8.7 must "the interval is recalculated when either of its two values changes" negative
-//rfc:5880#6.8.3 must "an interval that is shortened because the peer can take more is in force at once" positive
-//rfc:5880#6.8.3 must "an interval that is shortened because the peer can take more is in force at once" negative
-//rfc:5880#6.8.3 must "a change that nothing holds back is in force at once" positive
-//rfc:5880#6.8.3 must "a change that nothing holds back is in force at once" negative
+//rfc:5880/6.8.3-5 positive negative
+//rfc:5880/6.8.3-7 positive negative
+//rfc:5880/6.8.7-1 positive negative
+//rfc:5880/6.8.7-4 positive negative
 func TestInterval(t *testing.T) {
 	c := newClock(t, in(t, bfd.Up, baseConfig()))
 	requires := func(d time.Duration) *bfd.PacketReceived {
@@ -66,8 +62,7 @@ func TestInterval(t *testing.T) {
 	}
 }
 
-//rfc:5880#6.8.7 must not "periodic packets are sent to a peer that requires none" positive
-//rfc:5880#6.8.7 must not "periodic packets are sent to a peer that requires none" negative
+//rfc:5880/6.8.7-6 positive negative
 func TestPeerThatWantsNoPackets(t *testing.T) {
 	c := newClock(t, in(t, bfd.Up, baseConfig()))
 	none := func(p *bfd.Packet) { p.RequiredMinRx = 0 }
@@ -88,8 +83,8 @@ func TestPeerThatWantsNoPackets(t *testing.T) {
 
 // While not Up at most one packet a second, whatever is configured.
 //
-//rfc:5880#6.8.3 must "while not Up the desired transmit interval is a second or more" positive
-//rfc:5880#6.8.3 must "while not Up the desired transmit interval is a second or more" negative
+//rfc:5880/6.8.3-4 positive negative
+//rfc:5880/7-2 positive
 func TestSlowWhileNotUp(t *testing.T) {
 	for want, change := range map[time.Duration]func(c *bfd.Config){
 		time.Second:     func(*bfd.Config) {},
@@ -123,8 +118,7 @@ func TestSlowWhileNotUp(t *testing.T) {
 // A path that loses packets, as one that is congested does, is relieved: once a
 // Detection Time is lost there is a packet a second, whatever is configured.
 //
-//rfc:5880#7 must "over several hops lost packets, as by congestion, reduce what is sent" positive
-//rfc:5880#7 must "over several hops lost packets, as by congestion, reduce what is sent" negative
+//rfc:5880/7-1 positive negative
 func TestLossReducesWhatIsSent(t *testing.T) {
 	fast := func(c *bfd.Config) { c.MinTx, c.MinRx, c.MaxHops = 10*ms, 10*ms, bfd.AnyHops }
 	often := heard(bfd.Up, func(p *bfd.Packet) { p.RequiredMinRx, p.DesiredMinTx = 10*ms, 10*ms })
@@ -144,10 +138,8 @@ func TestLossReducesWhatIsSent(t *testing.T) {
 // Each interval is shortened by its own part, of up to a quarter; where no
 // packet may be missed, by at least a tenth.
 //
-//rfc:5880#6.8.7 must "each interval is shortened by a random part of up to 25 percent" positive
-//rfc:5880#6.8.7 must "each interval is shortened by a random part of up to 25 percent" negative
-//rfc:5880#6.8.7 must "with a multiplier of 1 the interval is between 75 and 90 percent" positive
-//rfc:5880#6.8.7 must "with a multiplier of 1 the interval is between 75 and 90 percent" negative
+//rfc:5880/6.8.7-2 positive negative
+//rfc:5880/6.8.7-3 positive negative
 func TestJitter(t *testing.T) {
 	for _, tt := range []struct {
 		multiplier    uint8
@@ -202,8 +194,7 @@ func TestLongestIntervals(t *testing.T) {
 // The Detection Time is the peer's multiplier times the slower of what it sends
 // and what is required of it.
 //
-//rfc:5880#6.8.4 must "after a Detection Time of silence an Init or Up session is Down with diagnostic 1" positive
-//rfc:5880#6.8.4 must "after a Detection Time of silence an Init or Up session is Down with diagnostic 1" negative
+//rfc:5880/6.8.4-1 positive negative
 func TestDetectionTime(t *testing.T) {
 	tests := []struct {
 		multiplier     uint8

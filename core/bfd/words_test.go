@@ -31,8 +31,7 @@ func TestWords(t *testing.T) {
 	check("drop reason", bfd.DropReasonCount, func(i int) fmt.Stringer { return bfd.DropReason(i) })
 }
 
-//rfc:5880#6.8.1 must "the detect multiplier is not zero" positive
-//rfc:5880#6.8.1 must "the detect multiplier is not zero" negative
+//rfc:5880/6.8.1-11 positive negative
 func TestValidateConfig(t *testing.T) {
 	good := []func(c *bfd.Config){
 		func(*bfd.Config) {},
@@ -68,8 +67,7 @@ func TestValidateConfig(t *testing.T) {
 
 // The defaults are what reference and RFC say, and can be used.
 //
-//rfc:5881#3 must "both sides take the active role" positive
-//rfc:5881#3 must "both sides take the active role" negative
+//rfc:5881/3-1 positive
 func TestDefaults(t *testing.T) {
 	c := bfd.Defaults()
 	want := bfd.Config{MinTx: 10 * ms, MinRx: 10 * ms, IdleTx: time.Second, Multiplier: 5, TTL: 255}
@@ -86,10 +84,8 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-//rfc:5881#4 must "control packets over one hop go to UDP port 3784" positive
-//rfc:5881#4 must "control packets over one hop go to UDP port 3784" negative
-//rfc:5883#5 must "control packets over several hops go to UDP port 4784" positive
-//rfc:5883#5 must "control packets over several hops go to UDP port 4784" negative
+//rfc:5881/4-1 positive negative
+//rfc:5883/5-1 positive negative
 func TestPathPort(t *testing.T) {
 	if one, many := (bfd.Path{Routed: true}).Port(), (bfd.Path{Multihop: true}).Port(); one != 3784 || many != 4784 {
 		t.Errorf("ports %d and %d", one, many)

@@ -29,12 +29,10 @@ func path(peer, source, iface string, multihop bool) bfd.Path {
 // Which session gets a packet that names none: the most exact one that its
 // source, its interface, its destination and its port allow.
 //
-//rfc:5880#6.8.6 must "a packet that names no session is given to one by other fields" positive
-//rfc:5880#6.8.6 must "a packet that names no session is given to one by other fields" negative
-//rfc:5881#3 must "a packet that names no session is the one's that is bound to the peer, the interface and the protocol" positive
-//rfc:5881#3 must "a packet that names no session is the one's that is bound to the peer, the interface and the protocol" negative
-//rfc:5883#4.1 must "several sessions between two systems differ in an address" positive
-//rfc:5883#4.1 must "several sessions between two systems differ in an address" negative
+//rfc:5880/6.8.6-10 positive negative
+//rfc:5881/3-2 positive negative
+//rfc:5883/4.1-1 positive negative
+//rfc:5883/4.1-2 positive negative
 func TestPacketThatNamesNoSession(t *testing.T) {
 	const here = "192.0.2.1"
 	sessions := map[string]bfd.Path{
@@ -108,14 +106,12 @@ func TestPacketThatNamesNoSession(t *testing.T) {
 // A packet that names a session is that one's, wherever it comes from; and what
 // goes out still goes to the address of the configuration.
 //
-//rfc:5880#6.8.6 must "a packet with your discriminator is given to the session that has it, or discarded" positive
-//rfc:5880#6.8.6 must "a packet with your discriminator is given to the session that has it, or discarded" negative
-//rfc:5880#6.3 must "packets are given to sessions by your discriminator once it is known" positive
-//rfc:5880#6.3 must "packets are given to sessions by your discriminator once it is known" negative
-//rfc:5881#4 must "not the source port but the discriminator decides which session a packet is for" positive
-//rfc:5881#4 must "not the source port but the discriminator decides which session a packet is for" negative
-//rfc:5881#6 must not "another source address of the peer becomes the destination" positive
-//rfc:5881#6 must not "another source address of the peer becomes the destination" negative
+//rfc:5880/6.3-2 positive negative
+//rfc:5880/6.8.6-8 positive negative
+//rfc:5881/2-2 positive negative
+//rfc:5881/4-6 positive negative
+//rfc:5881/6-4 positive negative
+//rfc:5881/6-5 positive negative
 func TestPacketThatNamesASession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost(t, &network{}, "192.0.2.1")
@@ -207,10 +203,8 @@ func TestDropCounters(t *testing.T) {
 	})
 }
 
-//rfc:5880#6.3 must "a session's discriminator is unique on its system" positive
-//rfc:5880#6.3 must "a session's discriminator is unique on its system" negative
-//rfc:5880#6.8.1 must "the local discriminator is unique and not zero" positive
-//rfc:5880#6.8.1 must "the local discriminator is unique and not zero" negative
+//rfc:5880/6.3-1 positive negative
+//rfc:5880/6.8.1-3 positive negative
 func TestDiscriminators(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost(t, &network{}, "192.0.2.1")
@@ -231,8 +225,7 @@ func TestDiscriminators(t *testing.T) {
 	})
 }
 
-//rfc:5880#6.8.1 should "the local discriminator is random" positive
-//rfc:5880#6.8.1 should "the local discriminator is random" negative
+//rfc:5880/6.8.1-4 positive negative
 func TestDiscriminatorsAreRandom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seen := map[uint32]bool{}

@@ -127,8 +127,7 @@ func TestBrokenSocket(t *testing.T) {
 
 // What cannot be sent is counted, and the reason is kept until one goes out.
 //
-//rfc:5881#4 must "all packets of a session have the same source port" positive
-//rfc:5881#4 must "all packets of a session have the same source port" negative
+//rfc:5881/4-3 positive negative
 func TestSendErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost(t, &network{}, "192.0.2.1")

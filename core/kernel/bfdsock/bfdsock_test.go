@@ -125,16 +125,11 @@ func addr(s string) netip.Addr {
 
 // Every kind of path: what is said of a packet at the other end.
 //
-//rfc:5881#4 must "control packets over one hop go to UDP port 3784" positive
-//rfc:5881#4 must "control packets over one hop go to UDP port 3784" negative
-//rfc:5883#5 must "control packets over several hops go to UDP port 4784" positive
-//rfc:5883#5 must "control packets over several hops go to UDP port 4784" negative
-//rfc:5881#5 must "packets over one hop are sent with a TTL of 255" positive
-//rfc:5881#5 must "packets over one hop are sent with a TTL of 255" negative
-//rfc:5880#9 must "over a single link the TTL is sent as the greatest there is" positive
-//rfc:5880#9 must "over a single link the TTL is sent as the greatest there is" negative
-//rfc:5881#6 must "on a multiaccess network both addresses are of its subnet" positive
-//rfc:5881#6 must "on a multiaccess network both addresses are of its subnet" negative
+//rfc:5880/9-1 positive negative
+//rfc:5881/4-1 positive negative
+//rfc:5881/5-1 positive negative
+//rfc:5881/6-2 positive negative
+//rfc:5883/5-1 positive negative
 func TestPacketsAlongEveryPath(t *testing.T) {
 	a, b := twoHosts(t)
 	// Another address, and one of another subnet.
@@ -196,12 +191,9 @@ func TestPacketsAlongEveryPath(t *testing.T) {
 
 // A session has one port for life, and it is no other session's.
 //
-//rfc:5881#4 must "the source port is between 49152 and 65535" positive
-//rfc:5881#4 must "the source port is between 49152 and 65535" negative
-//rfc:5881#4 must "all packets of a session have the same source port" positive
-//rfc:5881#4 must "all packets of a session have the same source port" negative
-//rfc:5881#4 should "the source port is no other session's" positive
-//rfc:5881#4 should "the source port is no other session's" negative
+//rfc:5881/4-2 positive negative
+//rfc:5881/4-3 positive negative
+//rfc:5881/4-4 positive negative
 func TestSourcePorts(t *testing.T) {
 	a, b := twoHosts(t)
 	var raw *net.UDPConn
@@ -301,8 +293,7 @@ func TestTTLBehindARouter(t *testing.T) {
 // What is missing when the socket is opened, or goes for a while, is found when
 // it is there, with the same source port.
 //
-//rfc:5881#6 must "packets are sent over the one hop that is watched" positive
-//rfc:5881#6 must "packets are sent over the one hop that is watched" negative
+//rfc:5881/6-1 positive negative
 func TestInterfaceAndAddressComeAndGo(t *testing.T) {
 	a, b := host(t, "bfd-a"), host(t, "bfd-b")
 	s := dial(t, a, bfd.Path{Peer: addr("192.0.2.2"), Source: addr("192.0.2.1"), Interface: "eth0"})
