@@ -13,6 +13,21 @@ import (
 	"github.com/halo-ha/halo/core/vrrp/wire"
 )
 
+//rfc:9568/7.1-6 negative
+//rfc:9568/7.1-11 positive
+//rfc:3768/5.2.3-2 negative
+//rfc:3768/5.3.2-1 negative
+//rfc:3768/5.3.6-1 negative
+//rfc:3768/7.1-1 negative
+//rfc:3768/7.1-2 negative
+//rfc:3768/7.1-3 negative
+//rfc:3768/7.1-4 negative
+//rfc:3768/7.1-5 negative
+//rfc:3768/7.1-7 negative
+//rfc:3768/7.1-8 negative
+//rfc:3768/7.1-9 positive
+//rfc:3768/7.1-12 negative
+//rfc:3768/7.1-13 positive
 func TestDropsAreCountedByReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost(t, &network{}, "192.0.2.1")
@@ -84,6 +99,9 @@ func TestDropsAreCountedByReason(t *testing.T) {
 
 // A hundred thousand advertisements with another list: one report, and every
 // one of them counts.
+//
+//rfc:9568/7.1-14 positive negative
+//rfc:3768/7.1-11 positive
 func TestMismatchIsReportedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost(t, &network{}, "192.0.2.1")
@@ -114,6 +132,9 @@ func TestMismatchIsReportedOnce(t *testing.T) {
 }
 
 // 255 routers on one interface: a packet costs one read and reaches one router.
+//
+//rfc:9568/7.1-6 positive
+//rfc:3768/7.1-5 positive
 func TestAllVRIDsOnOneInterface(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost(t, &network{}, "192.0.2.1")

@@ -11,6 +11,10 @@ import (
 	"github.com/halo-ha/halo/core/vrrp/wire"
 )
 
+//rfc:9568/6.4.2-7 positive
+//rfc:9568/6.4.2-9 positive
+//rfc:9568/6.4.3-8 positive
+//rfc:9568/6.4.3-9 positive
 func TestElection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &network{}
@@ -191,6 +195,9 @@ func TestPostedFault(t *testing.T) {
 }
 
 // Which address a router advertises from.
+//
+//rfc:9568/7.2-4 positive negative
+//rfc:3768/7.2-4 positive negative
 func TestSourceAddress(t *testing.T) {
 	addr := netip.MustParseAddr
 	tests := []struct {

@@ -279,6 +279,9 @@ func TestForeignAddressesAreNeverTouched(t *testing.T) {
 	})
 }
 
+//rfc:9568/8.1.2-5 positive negative
+//rfc:9568/8.2.2-7 positive negative
+//rfc:3768/8.2-4 positive
 func TestAnnouncementsFollowAcquiring(t *testing.T) {
 	run(t, func(b *bench) {
 		b.instance("VI_1", "192.0.2.10/24", "192.0.2.11/24")

@@ -171,6 +171,9 @@ const (
 	vip2 = "address eth0 192.0.2.11/24"
 )
 
+//rfc:9568/6.4.3-1 positive negative
+//rfc:9568/8.1.2-4 positive
+//rfc:3768/6.4.3-1 positive negative
 func TestAcquireAnnounceRelease(t *testing.T) {
 	run(t, func(b *bench) {
 		b.instance("VI_1", "192.0.2.10/24", "192.0.2.11/24")

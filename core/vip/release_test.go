@@ -10,6 +10,10 @@ import (
 )
 
 func TestLeftOversOfACrash(t *testing.T) {
+	//rfc:9568/6.4.2-1 positive
+	//rfc:9568/6.4.2-5 positive
+	//rfc:3768/6.4.2-1 positive
+	//rfc:3768/6.4.2-3 positive
 	t.Run("removed by a backup", func(t *testing.T) {
 		run(t, func(b *bench) {
 			b.kernel.PutMarked("eth0", "192.0.2.10/24")
@@ -23,6 +27,10 @@ func TestLeftOversOfACrash(t *testing.T) {
 			b.wantEvents("drift VI_1 left_over [192.0.2.10/24 192.0.2.11/24] <nil>")
 		})
 	})
+	//rfc:9568/6.4.2-1 negative
+	//rfc:9568/6.4.2-5 negative
+	//rfc:3768/6.4.2-1 negative
+	//rfc:3768/6.4.2-3 negative
 	t.Run("adopted by an active instance", func(t *testing.T) {
 		run(t, func(b *bench) {
 			b.kernel.PutMarked("eth0", "192.0.2.10/24")
@@ -156,6 +164,10 @@ func TestAddressOwnerKeepsTheMachinesOwnAddress(t *testing.T) {
 	})
 }
 
+//rfc:9568/6.4.2-1 positive
+//rfc:9568/6.4.2-5 positive
+//rfc:3768/6.4.2-1 positive
+//rfc:3768/6.4.2-3 positive
 func TestAddressAddedToABackupIsRemoved(t *testing.T) {
 	run(t, func(b *bench) {
 		b.instance("VI_1", "192.0.2.10/24")

@@ -18,6 +18,8 @@ func v6Config() vrrp.Config {
 
 // The kernel names the link behind a link-local address. That is no part of the
 // number that equals are settled by, nor of what makes an address one's own.
+//
+//rfc:9568/6.4.3-12 positive negative
 func TestZonesDoNotCount(t *testing.T) {
 	for source, want := range map[string]string{
 		"fe80::5%eth0": "mismatch own_address",
@@ -39,6 +41,8 @@ func TestZonesDoNotCount(t *testing.T) {
 	}
 }
 
+//rfc:9568/7.2-5 positive
+//rfc:9568/7.2-7 positive
 func TestSentOverIPv6(t *testing.T) {
 	source := netip.MustParseAddr("fe80::5%eth1")
 	r := vrrp.New(v6Config())

@@ -44,6 +44,8 @@ func TestVersionMismatchOfPeerWithBoth(t *testing.T) {
 }
 
 // Both versions go out, at the same pace: first the one that can say it.
+//
+//rfc:9568/8.4.2-1 positive negative
 func TestBothVersionsAreSent(t *testing.T) {
 	for _, tt := range []struct{ interval, v2 time.Duration }{
 		{100 * time.Millisecond, time.Second},

@@ -122,6 +122,7 @@ func TestEveryStateWithEveryEvent(t *testing.T) {
 		{vrrp.Active, "higher advert", heard(101, low), "send 100; release; active>backup higher_priority", vrrp.Backup, down},
 		{vrrp.Active, "equal advert, higher address", heard(100, high), "send 100; release; active>backup higher_address", vrrp.Backup, down},
 		{vrrp.Active, "equal advert, lower address", heard(100, low), "send 100; mismatch other_active; announce 5 lower_priority", vrrp.Active, second},
+		//rfc:9568/2.5-1 positive
 		{vrrp.Active, "lower advert", heard(99, high), "send 100; mismatch other_active; announce 5 lower_priority", vrrp.Active, second},
 		{vrrp.Active, "advert priority 0", heard(0, high), "send 100", vrrp.Active, second},
 		{vrrp.Active, "own advert", heard(100, own), "mismatch own_address", vrrp.Active, second / 2},
@@ -218,6 +219,8 @@ func TestStoppedAnswersNothing(t *testing.T) {
 	}
 }
 
+//rfc:3768/7.2-1 positive
+//rfc:3768/7.2-6 positive
 func TestSentAdvertisement(t *testing.T) {
 	password, err := wire.NewPassword("secret")
 	if err != nil {

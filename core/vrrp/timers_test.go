@@ -8,6 +8,8 @@ import (
 	"github.com/halo-ha/halo/core/vrrp/wire"
 )
 
+//rfc:9568/6.1-4 positive negative
+//rfc:3768/6.1-1 positive negative
 func TestTimers(t *testing.T) {
 	tests := []struct {
 		version  wire.Version

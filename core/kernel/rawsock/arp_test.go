@@ -15,6 +15,8 @@ import (
 )
 
 // The bytes are spelt out by hand after RFC 826, a line for each field.
+//
+//rfc:9568/6.4.1-3 positive
 func TestGratuitousARPGolden(t *testing.T) {
 	want := strings.Join([]string{
 		"ffffffffffff", // to everybody
@@ -67,6 +69,8 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
+//rfc:9568/6.4.3-1 positive
+//rfc:3768/6.4.3-1 positive
 func TestAnnounceMovesTheNeighbourEntryOfAThirdHost(t *testing.T) {
 	lan := kerneltest.NewSwitch(t, "lan")
 	a, b, client := kerneltest.NewNamespace(t, "a"), kerneltest.NewNamespace(t, "b"), kerneltest.NewNamespace(t, "client")
@@ -91,6 +95,8 @@ func TestAnnounceMovesTheNeighbourEntryOfAThirdHost(t *testing.T) {
 	})
 }
 
+//rfc:9568/6.4.1-3 positive
+//rfc:9568/6.4.2-8 positive
 func TestAnnouncePutsTheGoldenFrameOnTheWire(t *testing.T) {
 	a, b := kerneltest.NewNamespace(t, "a"), kerneltest.NewNamespace(t, "b")
 	kerneltest.Veth(a, "eth0", b, "eth0")
@@ -157,6 +163,8 @@ func TestAnnounceWhereThereIsNobodyToTell(t *testing.T) {
 	}
 }
 
+//rfc:9568/6.4.1-3 negative
+//rfc:9568/6.4.2-8 negative
 func TestAnnounceRefusesIPv6(t *testing.T) {
 	a, b := kerneltest.NewNamespace(t, "a"), kerneltest.NewNamespace(t, "b")
 	kerneltest.Veth(a, "eth0", b, "eth0")

@@ -16,6 +16,8 @@ import (
 
 // The bytes are spelt out by hand after RFC 8200 and RFC 4861, a line for each
 // field.
+//
+//rfc:9568/6.4.1-4 positive
 func TestUnsolicitedNAGolden(t *testing.T) {
 	address := netip.MustParseAddr("2001:db8::10").As16()
 	for _, tt := range []struct {
@@ -118,6 +120,8 @@ func openNA(t *testing.T, n *kerneltest.Namespace, link string) *NA {
 	return s
 }
 
+//rfc:9568/6.4.1-4 positive
+//rfc:9568/8.2.2-6 positive
 func TestNAMovesTheNeighbourEntryOfAThirdHost(t *testing.T) {
 	lan := kerneltest.NewSwitch(t, "lan")
 	a, b, client := kerneltest.NewNamespace(t, "a"), kerneltest.NewNamespace(t, "b"), kerneltest.NewNamespace(t, "client")
@@ -197,6 +201,8 @@ func TestNAFollowsARecreatedLink(t *testing.T) {
 }
 
 // One call may bring both families.
+//
+//rfc:9568/8.2.2-6 positive
 func TestAnnouncerSendsBothFamilies(t *testing.T) {
 	a, b := kerneltest.NewNamespace(t, "a"), kerneltest.NewNamespace(t, "b")
 	kerneltest.Veth(a, "eth0", b, "eth0")

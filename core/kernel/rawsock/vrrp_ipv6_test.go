@@ -177,6 +177,11 @@ func capture(t testing.TB, fd int, wanted func(frame []byte) bool) []byte {
 }
 
 // The frame on the wire, byte by byte.
+//
+//rfc:9568/5.1.2.3-1 positive
+//rfc:9568/7.2-5 positive
+//rfc:9568/7.2-6 positive
+//rfc:9568/7.2-7 positive
 func TestIPv6Frame(t *testing.T) {
 	a, b := twoIPv6Hosts(t)
 	addIPv6(t, a, "eth0", "fe80::77/64")
@@ -235,6 +240,8 @@ func TestIPv6ChecksumIsWires(t *testing.T) {
 }
 
 // A socket hears its own interface only.
+//
+//rfc:9568/7.1-6 positive negative
 func TestIPv6StaysOnItsInterface(t *testing.T) {
 	a, b := twoIPv6Hosts(t)
 	kerneltest.Veth(a, "eth1", b, "eth1")

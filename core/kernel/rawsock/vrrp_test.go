@@ -73,6 +73,8 @@ func next(t testing.TB, v *rawsock.VRRP, ready <-chan struct{}) ([]byte, wire.Me
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
+//rfc:9568/7.2-7 positive
+//rfc:3768/7.2-6 positive
 func TestVRRPSendReceive(t *testing.T) {
 	a, b := twoHosts(t)
 	x, _ := open(t, a, "eth0")
@@ -124,6 +126,13 @@ func TestVRRPArrival(t *testing.T) {
 }
 
 // The frame on the wire, byte by byte.
+//
+//rfc:9568/5.1.1.3-1 positive
+//rfc:9568/7.2-4 positive
+//rfc:9568/7.2-6 positive
+//rfc:3768/5.2.3-1 positive
+//rfc:3768/7.2-4 positive
+//rfc:3768/7.2-5 positive
 func TestVRRPFrame(t *testing.T) {
 	a, b := twoHosts(t)
 	a.AddAddress("eth0", "192.0.2.77/24")
@@ -177,6 +186,9 @@ func TestVRRPFrame(t *testing.T) {
 }
 
 // A socket hears its own interface only.
+//
+//rfc:9568/7.1-6 positive negative
+//rfc:3768/7.1-5 positive negative
 func TestVRRPStaysOnItsInterface(t *testing.T) {
 	a, b := twoHosts(t)
 	kerneltest.Veth(a, "eth1", b, "eth1")

@@ -127,6 +127,7 @@ func vrrp(vrid uint8) Interface {
 	return Interface{Name: Name(vrid, false), Parent: "eth0", VRID: vrid}
 }
 
+//rfc:9568/7.3-1 positive negative
 func TestNamesAndAddresses(t *testing.T) {
 	for _, row := range []struct{ got, want string }{
 		{MAC(51, false), "00:00:5e:00:01:33"},
@@ -407,6 +408,11 @@ func TestBadWishes(t *testing.T) {
 
 // One MAC address answers for the virtual address, and packets pass both ways,
 // with any check of where packets come from.
+//
+//rfc:9568/8.1.2-1 positive
+//rfc:9568/8.1.2-2 positive
+//rfc:3768/8.2-1 positive
+//rfc:3768/8.2-2 positive
 func TestTheVirtualMACAnswers(t *testing.T) {
 	for _, filter := range []string{"0", "1", "2"} {
 		t.Run("rp_filter "+filter, func(t *testing.T) {
@@ -439,6 +445,8 @@ func TestTheVirtualMACAnswers(t *testing.T) {
 	}
 }
 
+//rfc:9568/7.4-1 positive
+//rfc:9568/8.2.2-1 positive
 func TestTheVirtualMACAnswersInIPv6(t *testing.T) {
 	b := newBench(t)
 	b.ensure(Interface{Name: "vrrp6.51", Parent: "eth0", VRID: 51, IPv6: true})

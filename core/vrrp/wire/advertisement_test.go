@@ -66,6 +66,10 @@ var golden = []struct {
 	},
 }
 
+//rfc:9568/5.2.6-1 positive
+//rfc:9568/5.2.9-2 positive
+//rfc:9568/7.2-2 positive
+//rfc:3768/7.2-2 positive
 func TestGoldenBytes(t *testing.T) {
 	for _, tt := range golden {
 		t.Run(tt.name, func(t *testing.T) {
@@ -104,6 +108,8 @@ func TestAppendKeepsWhatIsThere(t *testing.T) {
 	}
 }
 
+//rfc:9568/5.2.9-2 negative
+//rfc:9568/6.1-1 negative
 func TestAppendRefuses(t *testing.T) {
 	good := golden[2].value
 	tests := []struct {
@@ -151,6 +157,7 @@ func TestAppendRefuses(t *testing.T) {
 	}
 }
 
+//rfc:9568/6.1-1 positive
 func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, form := drawAdvertisement(t)
@@ -175,6 +182,11 @@ func TestRoundTrip(t *testing.T) {
 }
 
 // Any single flipped bit is noticed: by the checksum or by an earlier check.
+//
+//rfc:9568/7.1-5 negative
+//rfc:9568/7.2-2 negative
+//rfc:3768/7.1-4 negative
+//rfc:3768/7.2-2 negative
 func TestFlippedBitIsDropped(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, form := drawAdvertisement(t)

@@ -27,6 +27,23 @@ func v3Expect() wire.Expect {
 	return wire.Expect{Version: wire.V3, Interval: time.Second, Addresses: addrs("192.0.2.10"), Group: wire.GroupIPv4()}
 }
 
+//rfc:9568/5.1.1.3-2 positive negative
+//rfc:9568/5.2.2-1 positive negative
+//rfc:9568/7.1-1 positive negative
+//rfc:9568/7.1-2 positive negative
+//rfc:9568/7.1-3 positive negative
+//rfc:9568/7.1-4 positive negative
+//rfc:9568/7.1-5 positive negative
+//rfc:9568/7.1-7 positive negative
+//rfc:9568/7.1-9 positive negative
+//rfc:9568/7.1-10 positive negative
+//rfc:3768/5.3.6-1 positive negative
+//rfc:3768/7.1-2 positive negative
+//rfc:3768/7.1-3 positive negative
+//rfc:3768/7.1-4 positive negative
+//rfc:3768/7.1-7 positive negative
+//rfc:3768/7.1-8 positive negative
+//rfc:3768/7.1-12 positive negative
 func TestCheckDrops(t *testing.T) {
 	type input struct {
 		payload []byte
@@ -70,9 +87,11 @@ func TestCheckDrops(t *testing.T) {
 		{"broken priority", v3Pseudo, v3Expect(), set(2, 0x97), wire.DropChecksum},
 		{"broken version 2 password bytes", v2Password, v2Expect(), set(8, 0xc1), wire.DropChecksum},
 		{"sent by somebody else", v3Pseudo, v3Expect(), func(in *input) { in.meta.Source = netip.MustParseAddr("192.0.2.2") }, wire.DropChecksum},
+		//rfc:9568/7.2-7 negative
 		{"version 3 summed as version 2 and sent to us alone", v3Plain, v3Expect(), func(in *input) {
 			in.meta.Destination = netip.MustParseAddr("192.0.2.2")
 		}, wire.DropDestination},
+		//rfc:3768/7.2-6 negative
 		{"version 2 to us alone", v2Password, v2Expect(), func(in *input) {
 			in.meta.Destination = netip.MustParseAddr("192.0.2.2")
 		}, wire.DropDestination},
@@ -93,6 +112,10 @@ func TestCheckDrops(t *testing.T) {
 
 // The order is a promise: a packet with every fault at once is dropped for the
 // first, and with the first repaired for the second.
+//
+//rfc:3768/5.2.3-2 positive negative
+//rfc:3768/5.3.2-1 positive negative
+//rfc:3768/7.1-1 positive negative
 func TestCheckOrder(t *testing.T) {
 	payload := unhex(t, v2Password)
 	payload[0] = 0x22 // Type.
@@ -130,6 +153,7 @@ func TestCheckOrder(t *testing.T) {
 	}
 }
 
+//rfc:9568/7.1-13 positive negative
 func TestCheckFindings(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -200,6 +224,7 @@ func TestDroppedIsDecoded(t *testing.T) {
 	}
 }
 
+//rfc:9568/5.2.6-1 negative
 func TestReservedBitsAreIgnored(t *testing.T) {
 	payload := unhex(t, v3Pseudo)
 	payload[4] |= 0xf0

@@ -8,6 +8,9 @@ import (
 )
 
 // RFC 9568 §5.1.1.2 and §5.1.2.2, and the registered form of the latter.
+//
+//rfc:9568/7.2-7 positive
+//rfc:3768/7.2-6 positive
 func TestGroups(t *testing.T) {
 	for family, want := range map[wire.Family]string{wire.IPv4: "224.0.0.18", wire.IPv6: "ff02::12"} {
 		if got := family.Group(); got != netip.MustParseAddr(want) {

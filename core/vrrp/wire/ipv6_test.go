@@ -33,6 +33,8 @@ func v6Meta() wire.Meta {
 
 func v6Expect() wire.Expect { return expectOf(v6Advertisement(), wire.PseudoHeader) }
 
+//rfc:9568/5.2.8-2 positive
+//rfc:9568/5.2.9-2 positive
 func TestKeepalivedPacketsIPv6(t *testing.T) {
 	leaving := v6Advertisement()
 	leaving.Priority = wire.PriorityRelease
@@ -72,6 +74,8 @@ func naive(t *testing.T, source, destination netip.Addr, message []byte) uint16 
 	return 0xffff - uint16(remainder.Uint64())
 }
 
+//rfc:9568/5.2.8-2 positive
+//rfc:9568/7.2-5 positive
 func TestChecksumIPv6(t *testing.T) {
 	long := v6Advertisement()
 	for i := len(long.Addresses); i < wire.MaxAddresses; i++ {
@@ -124,12 +128,15 @@ func TestAppendIPv6Refuses(t *testing.T) {
 		want                string
 	}{
 		{"version 2", func(a *wire.Advertisement) { a.Version, a.Interval = wire.V2, time.Second }, local, group, "version 2 knows IPv4 only"},
+		//rfc:9568/5.2.9-2 negative
 		{"an IPv4 address", func(a *wire.Advertisement) { a.Addresses = addrs("fe80::51", "192.0.2.1") }, local, group, "192.0.2.1 is not an IPv6 address"},
 		{"an IPv4 address in disguise", func(a *wire.Advertisement) { a.Addresses = addrs("::ffff:192.0.2.1") }, local, group, "not an IPv6 address"},
 		{"an address with a zone", func(a *wire.Advertisement) { a.Addresses = addrs("fe80::51%eth0") }, local, group, "not an IPv6 address"},
 		{"authentication", func(a *wire.Advertisement) { a.Auth = pass("x") }, local, group, "no authentication"},
+		//rfc:9568/7.2-5 negative
 		{"from a global address to the group", func(*wire.Advertisement) {}, "2001:db8::1", group, "source 2001:db8::1 is not link-local"},
 		{"from IPv4", func(*wire.Advertisement) {}, "192.0.2.1", group, "no IPv6 packet goes from 192.0.2.1"},
+		//rfc:9568/7.2-7 negative
 		{"to IPv4", func(*wire.Advertisement) {}, local, "224.0.0.18", "no IPv6 packet goes from fe80::1 to 224.0.0.18"},
 		{"from nowhere", func(*wire.Advertisement) {}, "", group, "no IPv6 packet"},
 	}
@@ -153,6 +160,16 @@ func TestAppendIPv6Refuses(t *testing.T) {
 	}
 }
 
+//rfc:9568/5.1.2.3-2 positive negative
+//rfc:9568/5.2.2-1 positive negative
+//rfc:9568/7.1-1 positive negative
+//rfc:9568/7.1-2 positive negative
+//rfc:9568/7.1-3 positive negative
+//rfc:9568/7.1-4 positive negative
+//rfc:9568/7.1-5 positive negative
+//rfc:9568/7.1-7 positive negative
+//rfc:9568/7.1-9 positive negative
+//rfc:9568/7.1-10 positive negative
 func TestCheckDropsIPv6(t *testing.T) {
 	type input struct {
 		payload []byte
@@ -187,6 +204,7 @@ func TestCheckDropsIPv6(t *testing.T) {
 		{"broken priority", set(2, 0x97), wire.DropChecksum},
 		{"broken address", set(30, 0x97), wire.DropChecksum},
 		{"sent by somebody else", func(in *input) { in.meta.Source = netip.MustParseAddr("fe80::1") }, wire.DropChecksum},
+		//rfc:9568/5.2.8-2 negative
 		{"summed without the pseudo-header", func(in *input) {
 			// What is wanted does not matter: over IPv6 there is one form.
 			in.expect.Checksum = wire.Plain
@@ -237,6 +255,8 @@ func plainSumAt(payload []byte, i int) uint16 {
 }
 
 // What RFC 9568 demands of a sender and does not let a receiver drop is told.
+//
+//rfc:9568/7.1-13 positive negative
 func TestCheckFindingsIPv6(t *testing.T) {
 	tests := []struct {
 		name   string
