@@ -41,6 +41,7 @@ func table() []row {
 		{"core/ipvs", kindPure, nil},
 		{"core/pool", kindPure, []string{"core/ipvs"}},
 		{"core/track", kindPure, nil},
+		{"core/vrrp/ledger", kindFree, nil},
 		{"core/vrrp/wire", kindPure, nil},
 		{"core/vrrp", kindPure, []string{"core/vrrp/wire"}},
 

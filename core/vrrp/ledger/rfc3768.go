@@ -1,0 +1,75 @@
+package ledger
+
+// rfc3768 is VRRP version 2.
+func rfc3768() Document {
+	return Document{
+		Number: 3768,
+		Title:  "VRRP version 2",
+		Note:   "It has no errata. What it shares with RFC 9568 is proven again where the version matters, and departs where that does.",
+		Requirements: append(rfc3768Protocol(), []Requirement{
+			{ID: "7.1-1", Level: Must, Text: "The TTL of what is received is 255."},
+			{ID: "7.1-2", Level: Must, Text: "Its version is 2."},
+			{ID: "7.1-3", Level: Must, Text: "It is complete: the fixed fields, all addresses and the authentication data."},
+			{ID: "7.1-4", Level: Must, Text: "Its checksum is right."},
+			{ID: "7.1-5", Level: Must, Text: "Its virtual router is configured on the interface that it came in by."},
+			{ID: "7.1-6", Level: Must, Text: "The local router is not the owner.", Excuse: Departs, Reason: "An owner listens, as erratum 8298 of RFC 9568 has it for version 3: two owners would else both be active for ever."},
+			{ID: "7.1-7", Level: Must, Text: "Its authentication type is the configured one, and the authentication succeeds."},
+			{ID: "7.1-8", Level: Must, Text: "What fails one of these checks is discarded."},
+			{ID: "7.1-9", Level: Should, Text: "That is logged."},
+			{ID: "7.1-10", Level: Must, Text: "Who looks at the list of addresses drops the packet if it differs and is not the owner's.", Excuse: Departs, Reason: "The list is looked at to tell that it differs, and the packet counts: to drop it would make two active routers of two files that differ by an address."},
+			{ID: "7.1-11", Level: Should, Text: "A list that differs is logged."},
+			{ID: "7.1-12", Level: Must, Text: "Its interval is the configured one, or it is discarded."},
+			{ID: "7.1-13", Level: Should, Text: "Another interval is logged."},
+			{ID: "7.2-1", Level: Must, Text: "What is sent has the fields of the virtual router's configuration."},
+			{ID: "7.2-2", Level: Must, Text: "Its checksum is computed."},
+			{ID: "7.2-3", Level: Must, Text: "Its source MAC address is the virtual router's.", Excuse: Departs, Reason: ownMAC},
+			{ID: "7.2-4", Level: Must, Text: "Its source is the primary address of the interface."},
+			{ID: "7.2-5", Level: Must, Text: "Its protocol is 112.", Excuse: OneWay, Reason: "The socket is one of that protocol, and can send no other."},
+			{ID: "7.2-6", Level: Must, Text: "Its destination is 224.0.0.18."},
+			{ID: "8.1-1", Level: Must, Text: "Before an ICMP redirect the master finds out which virtual router the packet was sent to.", Excuse: Missing, Reason: "Redirects are Linux's, and halo sets nothing for them: their source is the first address of the interface that the packet came in by."},
+			{ID: "8.2-1", Level: Must, Text: "ARP for a virtual address is answered with the virtual router's MAC address.", Excuse: Departs, Reason: ownMAC},
+			{ID: "8.2-2", Level: MustNot, Text: "ARP for a virtual address is answered with the machine's own MAC address.", Excuse: Departs, Reason: ownMAC},
+			{ID: "8.2-3", Level: ShouldNot, Text: "A router that boots sends ARP with its own MAC address for the virtual addresses it owns.", Excuse: Kernel, Reason: "An owner's address is the machine's own, configured before halo runs; what Linux sends for it is not in halo's hands."},
+			{ID: "8.2-4", Level: Should, Text: "For each virtual address that is put on an interface a gratuitous ARP is broadcast, not before the address is there."},
+			{ID: "8.3-1", Level: Must, Text: "Proxy ARP tells the virtual router's MAC address.", Excuse: Kernel, Reason: "Proxy ARP is Linux's and off, and answers with the address of the interface it is turned on for."},
+			{ID: "8.4-1", Level: ShouldNot, Text: "A router that is not the owner forwards packets to the virtual addresses.", Excuse: Kernel, Reason: "They stand on the master's interface, so Linux takes what is sent to them and does not forward it."},
+			{ID: "9.1-1", Level: Should, Text: "On FDDI the virtual MAC address is a filter, not the hardware's.", Excuse: Inapplicable, Reason: "halo runs on Ethernet."},
+			{ID: "9.2-1", Level: Must, Text: "On token ring the mode with functional addresses is there.", Excuse: Inapplicable, Reason: "halo runs on Ethernet."},
+		}...),
+	}
+}
+
+// rfc3768Protocol is what stands before section 7.
+func rfc3768Protocol() []Requirement {
+	return []Requirement{
+		{ID: "5.2.2-1", Level: MustNot, Text: "A packet to 224.0.0.18 is forwarded, whatever its TTL.", Excuse: Kernel, Reason: "Linux forwards no packet to 224.0.0.0/24; halo forwards nothing itself."},
+		{ID: "5.2.3-1", Level: Must, Text: "Advertisements leave with a TTL of 255.", Excuse: OneWay, Reason: "Multicast has no other TTL that one could ask for."},
+		{ID: "5.2.3-2", Level: Must, Text: "One that arrives with another TTL than 255 is discarded."},
+		{ID: "5.3.2-1", Level: Must, Text: "A packet of an unknown type is discarded; the one known is 1."},
+		{ID: "5.3.4-1", Level: Must, Text: "The router that owns the virtual addresses has priority 255."},
+		{ID: "5.3.4-2", Level: Must, Text: "Every other router has a priority of 1 to 254."},
+		{ID: "5.3.6-1", Level: Must, Text: "A packet of an unknown authentication type, or of another than the configured one, is discarded."},
+		{ID: "5.3.8-1", Level: Step, Text: "The checksum covers the whole message and no pseudo-header."},
+		{ID: "5.3.10-1", Level: Should, Text: "Without authentication its data are sent as zero, and not looked at."},
+		{ID: "6.1-1", Level: Step, Text: "The skew time is (256 - priority) / 256 of a second, whatever the interval, and the down interval three intervals and the skew time."},
+		{ID: "6.4.1-1", Level: Step, Text: "At startup an owner advertises at once, takes and announces its addresses, and is master."},
+		{ID: "6.4.1-2", Level: Step, Text: "At startup any other router is a backup that waits for the down interval."},
+		{ID: "6.4.2-1", Level: MustNot, Text: "A backup answers ARP for the virtual addresses: it does not have them."},
+		{ID: "6.4.2-2", Level: Must, Text: "A backup discards frames to the virtual router's MAC address.", Excuse: Missing, Reason: noFrameFilter},
+		{ID: "6.4.2-3", Level: MustNot, Text: "A backup accepts packets to the virtual addresses: it does not have them."},
+		{ID: "6.4.2-4", Level: Step, Text: "Shutdown of a backup: the timer ends and the state is Initialize."},
+		{ID: "6.4.2-5", Level: Step, Text: "When the Master_Down_Timer ends, a backup advertises, announces every address, starts the Adver_Timer and is master."},
+		{ID: "6.4.2-6", Level: Step, Text: "Priority 0 makes a backup wait for the skew time only."},
+		{ID: "6.4.2-7", Level: Step, Text: "An advertisement of the same or a higher priority restarts the timer, and with Preempt_Mode off one of any."},
+		{ID: "6.4.2-8", Level: Step, Text: "An advertisement of a lower priority is discarded by a backup that preempts."},
+		{ID: "6.4.3-1", Level: Must, Text: "The master answers ARP for the virtual addresses: it has them."},
+		{ID: "6.4.3-2", Level: Must, Text: "The master forwards frames to the virtual router's MAC address.", Excuse: Kernel, Reason: "Linux forwards what comes to a MAC address of the machine, if the operator has turned forwarding on."},
+		{ID: "6.4.3-3", Level: MustNot, Text: "The master accepts packets to the virtual addresses if it does not own them.", Excuse: Missing, Reason: acceptsAll},
+		{ID: "6.4.3-4", Level: Must, Text: "The master accepts packets to the virtual addresses if it owns them.", Excuse: Kernel, Reason: "Linux accepts what is sent to an address that an interface has."},
+		{ID: "6.4.3-5", Level: Step, Text: "Shutdown of the master: the timer ends, priority 0 is advertised, and the state is Initialize."},
+		{ID: "6.4.3-6", Level: Step, Text: "When the Adver_Timer ends the master advertises, and starts it again."},
+		{ID: "6.4.3-7", Level: Step, Text: "Priority 0 of another is answered with an advertisement, and the Adver_Timer starts again."},
+		{ID: "6.4.3-8", Level: Step, Text: "A higher priority, or the same from a higher address, makes the master a backup."},
+		{ID: "6.4.3-9", Level: Step, Text: "Any other advertisement is discarded.", Excuse: Departs, Reason: "It is discarded, and answered at once by one of the master, as RFC 9568 has it: that does no harm here and ends a split an interval sooner."},
+	}
+}
