@@ -203,7 +203,9 @@ func (r *Router) rejected(now time.Time, e *AdvertRejected, actions []Action) []
 	case wire.DropInterval:
 		return r.differs(now, MismatchInterval, e.Source, a, uint64(a.Interval), actions)
 	case wire.DropNone, wire.DropLength, wire.DropTTL, wire.DropType, wire.DropChecksum,
-		wire.DropDestination, wire.DropNoAddresses, wire.DropZeroInterval, wire.DropSPI, wire.DropReplay:
+		wire.DropDestination, wire.DropNoAddresses, wire.DropZeroInterval, wire.DropSPI, wire.DropReplay,
+		wire.DropHMACMissing, wire.DropHMACMalformed, wire.DropHMACStale, wire.DropHMACUnknownKey,
+		wire.DropHMACInvalid, wire.DropHMACReplay:
 	}
 	return actions
 }

@@ -137,16 +137,24 @@ func ValidInterval(version Version, interval time.Duration) error {
 // and destination are those of the IP packet: they enter the checksum of version
 // 3, over IPv4 unless form is Plain.
 func (a Advertisement) Append(dst []byte, source, destination netip.Addr, form ChecksumForm) ([]byte, error) {
-	if err := a.Validate(); err != nil {
+	packet, err := a.appendMessage(dst)
+	if err != nil {
 		return dst, err
 	}
-	pseudo := a.Version == V3 && (form == PseudoHeader || a.Family == IPv6)
-	if pseudo {
+	if a.pseudo(form) {
 		if err := a.Family.validSource(source, destination); err != nil {
 			return dst, err
 		}
 	}
-	start := len(dst)
+	a.seal(packet[len(dst):], source, destination, form)
+	return packet, nil
+}
+
+// appendMessage encodes everything but the checksum, which is left zero.
+func (a Advertisement) appendMessage(dst []byte) ([]byte, error) {
+	if err := a.Validate(); err != nil {
+		return dst, err
+	}
 	dst = append(dst, byte(a.Version)<<4|typeAdvertisement, a.VRID, a.Priority, byte(len(a.Addresses)))
 	if a.Version == V2 {
 		dst = append(dst, byte(a.Auth.Type), byte(a.Interval/unitV2))
@@ -161,13 +169,25 @@ func (a Advertisement) Append(dst []byte, source, destination netip.Addr, form C
 	if a.Version == V2 {
 		dst = a.Auth.append(dst)
 	}
-	message := dst[start:]
-	total := sum(0, message)
-	if pseudo {
-		total = pseudoHeader(total, source, destination, len(message))
-	}
-	binary.BigEndian.PutUint16(message[6:], ^fold(total))
 	return dst, nil
+}
+
+// pseudo says whether the checksum covers the pseudo-header.
+func (a Advertisement) pseudo(form ChecksumForm) bool {
+	return a.Version == V3 && (form == PseudoHeader || a.Family == IPv6)
+}
+
+// seal fills in the checksum of a payload: the message and, where there is one,
+// the trailer, which only that of IPv6 covers.
+func (a Advertisement) seal(payload []byte, source, destination netip.Addr, form ChecksumForm) {
+	if a.Family == IPv4 {
+		payload = payload[:a.Length()]
+	}
+	total := sum(0, payload)
+	if a.pseudo(form) {
+		total = pseudoHeader(total, source, destination, len(payload))
+	}
+	binary.BigEndian.PutUint16(payload[6:], ^fold(total))
 }
 
 func appendAddr(dst []byte, addr netip.Addr) []byte {

@@ -26,6 +26,11 @@ type Expect struct {
 	// Sequence is the caller's counter for AuthHeader, which Check moves on.
 	// Without one nothing that comes with the header is believed.
 	Sequence *Sequence
+	// HMAC is the authentication by trailer, which excludes that of Auth.
+	HMAC HMAC
+	// Marks are the caller's marks for HMAC, which Check moves on. Without them
+	// nothing that comes with a trailer is believed.
+	Marks *Marks
 }
 
 // Findings are differences between an advertisement and the configuration that
@@ -46,6 +51,12 @@ type Findings struct {
 	// Source says that over IPv6 the group was sent to from an address that is
 	// not link-local (RFC 9568 §5.1.2.1), which §7.1 does not drop either.
 	Source bool
+	// Unsigned says that HMAC is configured and the trailer is not there, which
+	// every mode but Enforce allows. Nobody is ready for Enforce who says so.
+	Unsigned bool
+	// Clock says that the sender's clock is more than half of HMAC's window away.
+	// Beyond the whole of it nothing of it will count.
+	Clock bool
 }
 
 // Any says whether there is something to tell.
@@ -55,8 +66,14 @@ func (f Findings) Any() bool { return f != Findings{} }
 // memory it reuses. The first check that fails is the reason; DropNone means
 // that the advertisement counts. Unless the reason is DropLength, a holds what
 // the packet says, so that a complaint can name it.
+//
+// HMAC's trailer is looked at last, where Keepalived has it behind the version.
+// Neither the checksum nor the destination is under the MAC: who can overtake an
+// advertisement with a copy of it that has one of them spoiled would else use up
+// its stamp, and the original be dropped for a replay. Here what moves a mark
+// counts. All the checks before it are cheaper, and know only how to drop.
 func (e *Expect) Check(payload []byte, m Meta, a *Advertisement) (Findings, DropReason) {
-	message, version, ok := trim(payload, m, e.Family)
+	message, version, ok := trim(payload, m, e.Family, e.HMAC.Configured())
 	if !ok {
 		return Findings{}, DropLength
 	}
@@ -68,7 +85,11 @@ func (e *Expect) Check(payload []byte, m Meta, a *Advertisement) (Findings, Drop
 		return Findings{}, DropVersion
 	}
 	decode(a, message, e.Family)
-	form, intact := verify(message, version, m, e.Checksum)
+	covered := message
+	if e.Family == IPv6 {
+		covered = payload // The trailer, too; there is no padding.
+	}
+	form, intact := verify(covered, version, m, e.Checksum)
 	switch {
 	case m.TTL != HopLimit: // RFC 9568 §7.1, RFC 3768 §7.1.
 		return Findings{}, DropTTL
@@ -98,14 +119,20 @@ func (e *Expect) Check(payload []byte, m Meta, a *Advertisement) (Findings, Drop
 	case a.Interval == 0: // RFC 9568 §5.2.7, erratum.
 		return Findings{}, DropZeroInterval
 	}
-	return Findings{
+	findings := Findings{
 		Addresses: !sameSet(a.Addresses, e.Addresses),
 		Interval:  a.Interval != e.Interval,
 		Checksum:  version == V3 && form != e.Checksum,
 
 		FirstAddress: !e.Family.LinkLocalFirst(a.Addresses),
 		Source:       e.Family == IPv6 && m.Destination.IsMulticast() && !m.Source.IsLinkLocalUnicast(),
-	}, DropNone
+	}
+	if e.HMAC.Configured() {
+		if drop := e.checkTrailer(m, message, payload[len(message):], &findings); drop != DropNone {
+			return Findings{}, drop
+		}
+	}
+	return findings, DropNone
 }
 
 // authenticate checks the authentication header. What is authentic counts as
@@ -128,8 +155,9 @@ func speaks(version Version, family Family) bool {
 }
 
 // trim cuts a payload to the message its header announces. Of a version that is
-// not spoken only the header is known, and the payload is returned whole.
-func trim(payload []byte, m Meta, family Family) (message []byte, version Version, ok bool) {
+// not spoken only the header is known, and the payload is returned whole. A trailer
+// is looked for only where one may be, and is there whole or makes the length wrong.
+func trim(payload []byte, m Meta, family Family, trailer bool) (message []byte, version Version, ok bool) {
 	if len(payload) < headerLength || m.Truncated || !family.Has(m.Source) || !family.Has(m.Destination) {
 		return nil, 0, false
 	}
@@ -137,9 +165,9 @@ func trim(payload []byte, m Meta, family Family) (message []byte, version Versio
 	if !speaks(version, family) {
 		return payload, version, true
 	}
-	length, before := headerLength+int(payload[3])*family.addressLength(), family.headerLength()
-	if version == V2 {
-		length += passwordLength
+	length, before := messageLength(payload, family), family.headerLength()
+	if trailer && len(payload) == length+TrailerLength {
+		return payload[:length], version, true
 	}
 	if m.AH.Present {
 		before += ahLength
@@ -148,6 +176,15 @@ func trim(payload []byte, m Meta, family Family) (message []byte, version Versio
 		return nil, version, false
 	}
 	return payload[:length], version, true
+}
+
+// messageLength is that of the message at the start of a payload, by its header.
+func messageLength(payload []byte, family Family) int {
+	n := headerLength + int(payload[3])*family.addressLength()
+	if Version(payload[0]>>4) == V2 {
+		n += passwordLength
+	}
+	return n
 }
 
 // sameSet compares without regard to order what was received, which is at most

@@ -43,16 +43,33 @@ const (
 	// DropZeroInterval: an interval of zero, with which every backup would
 	// take over at once.
 	DropZeroInterval
+	// DropHMACMissing: it has no trailer where one is enforced.
+	DropHMACMissing
+	// DropHMACMalformed: the trailer is of a type that does not exist, or its
+	// reserved bytes are not zero.
+	DropHMACMalformed
+	// DropHMACStale: the trailer's time is further from this router's clock than
+	// the window allows. Either clock may be the wrong one.
+	DropHMACStale
+	// DropHMACUnknownKey: the trailer names a key that is not configured.
+	DropHMACUnknownKey
+	// DropHMACInvalid: the trailer was made with another key of that id, or the
+	// packet was changed on its way, its source included.
+	DropHMACInvalid
+	// DropHMACReplay: the trailer's stamp is not after all of its sender's that
+	// were seen.
+	DropHMACReplay
 )
 
 // DropReasonCount is the length of an array indexed by DropReason.
-const DropReasonCount = int(DropZeroInterval) + 1
+const DropReasonCount = int(DropHMACReplay) + 1
 
 // String is the reason's word in logs, status and metrics.
 func (r DropReason) String() string {
 	names := [DropReasonCount]string{
 		"none", "length", "ttl", "version", "auth_type", "password", "spi", "icv", "replay", "interval",
 		"type", "checksum", "destination", "no_addresses", "zero_interval",
+		"hmac_missing", "hmac_malformed", "hmac_stale", "hmac_unknown_key", "hmac_invalid", "hmac_replay",
 	}
 	if int(r) >= len(names) {
 		return "unknown"

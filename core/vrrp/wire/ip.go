@@ -19,7 +19,8 @@ type Meta struct {
 	Interface int
 	// Truncated says that bytes which belong to the packet are missing.
 	Truncated bool
-	// Arrived is when the kernel took it in, zero where nobody knows.
+	// Arrived is when the kernel took it in, zero where nobody knows. Stamps are
+	// measured by it, against its wall clock.
 	Arrived time.Time
 	// AH is the authentication header that stood before the payload, zero if
 	// there was none.
