@@ -144,7 +144,7 @@ func TestLiveFRR(t *testing.T) {
 			hostA, hostB := n.Host("a", "192.0.2.1/24", "2001:db8::1/64"), n.Host("b", "192.0.2.2/24", "2001:db8::2/64")
 			// FRR gives up for good on an address that cannot be used yet.
 			awaitIPv6(t, hostB, "2001:db8::2")
-			block := " " + tt.theirs + "\n  receive-interval 40\n  transmit-interval 50\n  detect-multiplier 4\n"
+			block := " " + tt.theirs + "\n  receive-interval 40\n  transmit-interval 50\n  detect-multiplier 40\n"
 			if tt.theirPassive {
 				block += "  passive-mode\n"
 			}
@@ -155,12 +155,12 @@ func TestLiveFRR(t *testing.T) {
 			us.awaitState(bfd.Up)
 			peer.awaitStatus("up")
 			us.await("what FRR wants", func(s bfdspeaker.SessionSnapshot) bool {
-				return s.RemoteMinTx == 50*ms && s.RemoteMinRx == 40*ms && s.RemoteMultiplier == 4 && !s.Polling &&
-					s.TransmitInterval == 40*ms && s.DetectionTime == 200*ms
+				return s.RemoteMinTx == 50*ms && s.RemoteMinRx == 40*ms && s.RemoteMultiplier == patient && !s.Polling &&
+					s.TransmitInterval == 40*ms && s.DetectionTime == patient*50*ms
 			})
 			ours := us.session()
 			peer.await("what we want", func(p frrPeer) bool {
-				return p.RemoteTransmit == 30 && p.RemoteReceive == 30 && p.RemoteMultiplier == 5 && p.RemoteEcho == 0 &&
+				return p.RemoteTransmit == 30 && p.RemoteReceive == 30 && p.RemoteMultiplier == patient && p.RemoteEcho == 0 &&
 					p.RemoteID == ours.Discriminator && p.ID == ours.RemoteDiscriminator
 			})
 

@@ -75,7 +75,7 @@ func TestLiveKeepalived(t *testing.T) {
 			change: func(c *bfd.Config) { c.TTL = 64 },
 		},
 	}
-	const intervals = "min_rx 40\nmin_tx 50\nmultiplier 4\n"
+	const intervals = "min_rx 40\nmin_tx 50\nmultiplier 40\n"
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -94,8 +94,8 @@ func TestLiveKeepalived(t *testing.T) {
 			us.awaitState(bfd.Up)
 			peer.WaitOutput("Entering Up state")
 			us.await("what Keepalived wants", func(s bfdspeaker.SessionSnapshot) bool {
-				return s.RemoteMinTx == 50*ms && s.RemoteMinRx == 40*ms && s.RemoteMultiplier == 4 && !s.Polling &&
-					s.TransmitInterval == 40*ms && s.DetectionTime == 200*ms
+				return s.RemoteMinTx == 50*ms && s.RemoteMinRx == 40*ms && s.RemoteMultiplier == patient && !s.Polling &&
+					s.TransmitInterval == 40*ms && s.DetectionTime == patient*50*ms
 			})
 
 			// Our reloads, whose Poll Sequences it answers: nobody goes down.
@@ -103,7 +103,7 @@ func TestLiveKeepalived(t *testing.T) {
 			for _, interval := range []time.Duration{120 * ms, 35 * ms, 80 * ms} {
 				us.watch(tt.ours, config, func(c *bfd.Config) { c.MinTx, c.MinRx = interval, interval })
 				us.await("the end of our Poll Sequence", func(s bfdspeaker.SessionSnapshot) bool {
-					return !s.Polling && s.TransmitInterval == max(interval, 40*ms) && s.DetectionTime == 4*max(interval, 50*ms)
+					return !s.Polling && s.TransmitInterval == max(interval, 40*ms) && s.DetectionTime == patient*max(interval, 50*ms)
 				})
 			}
 			if after := us.session().Counters.Transitions; after != before {

@@ -141,9 +141,7 @@ func TestTransports(t *testing.T) {
 				better = again()
 				a.Plug()
 				owned(a)
-				if err := better.Terminate(); err != nil {
-					t.Fatal(err)
-				}
+				_ = better.Terminate() // How it ends is the business of other tests.
 				owned(b)
 			})
 		}
