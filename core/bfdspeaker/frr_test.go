@@ -144,7 +144,7 @@ func TestLiveFRR(t *testing.T) {
 			hostA, hostB := n.Host("a", "192.0.2.1/24", "2001:db8::1/64"), n.Host("b", "192.0.2.2/24", "2001:db8::2/64")
 			// FRR gives up for good on an address that cannot be used yet.
 			awaitIPv6(t, hostB, "2001:db8::2")
-			block := " " + tt.theirs + "\n  receive-interval 40\n  transmit-interval 50\n  detect-multiplier 40\n"
+			block := " " + tt.theirs + "\n  receive-interval 40\n  transmit-interval 50\n  detect-multiplier 20\n"
 			if tt.theirPassive {
 				block += "  passive-mode\n"
 			}

@@ -75,7 +75,7 @@ func TestLiveKeepalived(t *testing.T) {
 			change: func(c *bfd.Config) { c.TTL = 64 },
 		},
 	}
-	const intervals = "min_rx 40\nmin_tx 50\nmultiplier 40\n"
+	const intervals = "min_rx 40\nmin_tx 50\nmultiplier 20\n"
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
