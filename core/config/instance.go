@@ -101,6 +101,16 @@ func (t *table) versionRules(in *Instance) {
 	case !slices.ContainsFunc(in.Addresses, func(p netip.Prefix) bool { return p.Addr().Is4() }) && t.fine("addresses"):
 		t.wrong("also_version_2", "version 2 of VRRP has no IPv6", "an IPv4 address, or no also_version_2", "")
 	}
+	if six := slices.IndexFunc(in.Addresses, func(p netip.Prefix) bool { return p.Addr().Is6() }); six >= 0 && in.Version == 3 && t.fine("addresses") &&
+		!in.Addresses[six].Addr().IsLinkLocalUnicast() {
+		// RFC 9568 §5.2.9.
+		n := t.addressNodes()[six]
+		t.reader.report(SeverityWarning, n.start, Problem{
+			Key:      index(join(t.path, "addresses"), six),
+			Message:  quoted(in.Addresses[six].String()) + " is the first IPv6 address and is not link-local: other implementations may drop such advertisements",
+			Expected: `a link-local address in front of it, such as "fe80::10/64"`,
+		})
+	}
 	if six := slices.IndexFunc(in.Addresses, func(p netip.Prefix) bool { return p.Addr().Is6() }); six >= 0 && in.Version == 2 && t.fine("addresses") {
 		t.wrong("version", "version 2 of VRRP has no IPv6, and "+in.Addresses[six].Addr().String()+" is", "version = 3", "3")
 	}

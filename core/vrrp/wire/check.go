@@ -45,8 +45,9 @@ type Findings struct {
 	// Checksum says that version 3 was summed in the other form.
 	Checksum bool
 	// FirstAddress says that over IPv6 the first address is not link-local.
-	// RFC 9568 §5.2.9 has senders put it there, and §7.1 does not have
-	// receivers drop what comes without it.
+	// RFC 9568 §5.2.9 has senders put it there, and its erratum 8300 receivers
+	// drop what comes without it. It is told and not dropped: Keepalived's
+	// users send such lists, and to drop them means two active routers.
 	FirstAddress bool
 	// Source says that over IPv6 the group was sent to from an address that is
 	// not link-local (RFC 9568 §5.1.2.1), which §7.1 does not drop either.

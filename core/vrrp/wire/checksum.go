@@ -2,12 +2,13 @@ package wire
 
 import "net/netip"
 
-// ChecksumForm is how version 3 over IPv4 computes its checksum. RFC 9568
-// §5.2.8 asks for the pseudo-header; some implementations leave it out, as
-// version 2 does. Version 2 and IPv6 have one form only and ignore this.
+// ChecksumForm is how version 3 over IPv4 computes its checksum. RFC 5798 was read
+// as asking for the pseudo-header there, and Keepalived puts it in; RFC 9568
+// §5.2.8 leaves it out, as version 2 does. Version 2 and IPv6 have one form only
+// and ignore this.
 type ChecksumForm uint8
 
-// The two forms. The zero value is the standard's, and Keepalived's default.
+// The two forms. The zero value is Keepalived's default.
 const (
 	PseudoHeader ChecksumForm = iota
 	Plain
