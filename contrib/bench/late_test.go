@@ -84,10 +84,10 @@ func newPair(t *testing.T, kind string, interval time.Duration) *pair {
 	hostB := n.Host("b", addressB.String()+"/24")
 	p.capture = newCapture(t, n)
 	if kind == "halo" {
-		halo := p.hostA.Halo(haloConfig(interval, priorityA))
+		halo := p.hostA.Halo(haloConfig(interval, priorityA), asItComes)
 		p.a = halo.Process
 		p.startA = func() *lab.Process { halo.Start(t); return halo.Process }
-		hostB.Halo(haloConfig(interval, priorityB))
+		hostB.Halo(haloConfig(interval, priorityB), asItComes)
 	} else {
 		p.startA = func() *lab.Process { return p.hostA.Keepalived(keepalivedConfig(interval, priorityA)) }
 		p.a = p.startA()

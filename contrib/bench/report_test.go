@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/halo-ha/halo/core/kernel/kerneltest"
+	"github.com/halo-ha/halo/core/kernel/kerneltest/lab"
 )
 
 var (
@@ -49,6 +50,10 @@ func prefer() {
 func preferSession(pid int) {
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", pid), []byte(strconv.Itoa(nicest)), 0)
 }
+
+// asItComes leaves halo its own default, which labs turn off: scheduled in real
+// time where it has the privilege.
+func asItComes(h *lab.Halo) { lab.Global("realtime = true")(h) }
 
 // haveKeepalived reports whether there is somebody to compare with.
 func haveKeepalived() bool { return filepath.IsAbs(kerneltest.ToolPath("keepalived")) }

@@ -45,7 +45,7 @@ func storm(t *testing.T, kind string) {
 	c := newStormCapture(t, n)
 	start := func(h *lab.Host, priority int) *lab.Process {
 		if kind == "halo" {
-			return h.Halo(stormHalo(priority)).Process
+			return h.Halo(stormHalo(priority), asItComes).Process
 		}
 		return h.Keepalived(stormKeepalived(priority))
 	}

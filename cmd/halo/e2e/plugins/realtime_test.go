@@ -46,7 +46,7 @@ func TestRealtime(t *testing.T) {
 	s.serveWeb()
 	// The script finds out for itself: a policy and a limit of its own.
 	look := `read _ _ _ < /dev/null; set -- $(cut -d ')' -f 2- /proc/self/stat); test ${39} = 0 && test $(ulimit -r) = 0`
-	s.start(web() + scripted("scripts", 81, look, "127.0.0.1:9001"))
+	s.start(web()+scripted("scripts", 81, look, "127.0.0.1:9001"), lab.Global("realtime = true"))
 	lab.Eventually(t, "the script has looked and found what it should", func() bool {
 		return s.server("scripts", "127.0.0.1:9001").State == "up"
 	})
@@ -76,7 +76,7 @@ func TestRealtimeDenied(t *testing.T) {
 		denied   bool
 		degraded bool
 	}{
-		"by default":    {"", true, false},
+		"by default":    {"# realtime", true, false},
 		"asked for":     {"realtime = true", true, true},
 		"not asked for": {"realtime = false", false, false},
 	} {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -114,7 +115,13 @@ func (h *Host) NewHalo(text string, options ...Option) *Halo {
 // that is under way reads the old one or the new one, never half of it.
 func (h *Halo) Write(t testing.TB, text string) {
 	t.Helper()
-	head := fmt.Sprintf("[global]\nrouter_id = %q\nruntime_dir = %q\n%s\n", h.host.label, h.runtimeDir, h.global)
+	head := fmt.Sprintf("[global]\nrouter_id = %q\nruntime_dir = %q\n%s", h.host.label, h.runtimeDir, h.global)
+	if !strings.Contains(h.global, "realtime") {
+		// A lab is many machines on one, none of which may take the processor
+		// from all the others.
+		head += "realtime = false"
+	}
+	head += "\n"
 	fresh := h.config + ".new"
 	if err := os.WriteFile(fresh, []byte(head+text), 0o644); err != nil {
 		t.Fatal(err)
