@@ -1,0 +1,271 @@
+package peers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/halo-ha/halo/core/kernel/kerneltest"
+	"github.com/halo-ha/halo/core/kernel/kerneltest/lab"
+)
+
+// group is the routers of one network.
+type group struct {
+	stage   *stage
+	form    form
+	network *lab.Network
+	capture *capture
+	routers []*router // best first; a joiner is appended while it is there
+	joiner  string
+	hosts   int               // that routers were given so far
+	halos   map[string]string // hardware addresses by source address, of all that ever were
+}
+
+// pace is how often ownership is looked at. Shorter lapses show in the capture.
+const pace = 20 * time.Millisecond
+
+// newGroup starts the routers and waits until the best one is active.
+func newGroup(t *testing.T, f form, cast []string, joiner string) *group {
+	t.Helper()
+	machine.run()
+	kerneltest.RequireTool(t, "tshark")
+	kerneltest.RequireTool(t, "nft")
+	g := &group{stage: &stage{TB: t}, form: f, joiner: joiner, halos: map[string]string{}}
+	g.network = lab.New(g.stage)
+	g.capture = newCapture(g.stage, g.network)
+	for i, name := range cast {
+		g.add(name, 200-50*i)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the last advertisements:\n%s", g.capture.tail(60))
+		}
+	})
+	g.awaitSole(g.best())
+	return g
+}
+
+// add starts one more router, on a host of its own.
+func (g *group) add(name string, priority int) *router {
+	g.stage.Helper()
+	g.hosts++
+	source := fmt.Sprintf("192.0.2.%d", g.hosts)
+	r := &router{
+		peer: peerTable[name], kind: name, settings: settings{form: g.form, priority: priority}, t: g.stage,
+		host: g.network.Host(fmt.Sprintf("%s%d", name, g.hosts), source+"/24"), source: source,
+	}
+	r.start(r)
+	g.routers = append(g.routers, r)
+	if r.halo != nil {
+		g.halos[source] = r.host.MAC("eth0").String()
+	}
+	return r
+}
+
+// play plays a scene as a subtest.
+func (g *group) play(s scene) bool {
+	t := g.stage.TB.(*testing.T)
+	return t.Run(s.name, func(t *testing.T) {
+		g.stage.scene = t
+		defer func() { g.stage.scene = nil }()
+		s.play(t, g)
+	})
+}
+
+func (g *group) best() *router     { return g.routers[0] }
+func (g *group) second() *router   { return g.routers[1] }
+func (g *group) others() []*router { return g.routers[1:] }
+func (g *group) window() time.Duration {
+	// Three intervals and the skew, which is less than one, and one to be sure.
+	return 5 * g.form.interval
+}
+
+func (g *group) eventually(what string, condition func() bool) {
+	g.stage.Helper()
+	for end := time.Now().Add(patience); !condition(); time.Sleep(pace) {
+		if time.Now().After(end) {
+			g.stage.Fatalf("waited %s in vain for: %s; owners: %q", patience, what, g.owners())
+		}
+	}
+}
+
+// patience bounds every wait for what must happen; a passing test never uses
+// it up. The machines are shared, and have been seen to hang for a minute.
+const patience = 3 * time.Minute
+
+// owners are the routers that own the address and whose program runs: what a
+// dead or a frozen one has left on its interface is not its doing.
+func (g *group) owners() []string {
+	g.stage.Helper()
+	var owners []string
+	for _, r := range g.routers {
+		if r.condition == running && r.owns() {
+			owners = append(owners, r.host.Label())
+		}
+	}
+	return owners
+}
+
+func (g *group) sole(r *router) bool { return slices.Equal(g.owners(), []string{r.host.Label()}) }
+
+// awaitSole waits until r alone owns the address.
+func (g *group) awaitSole(r *router) {
+	g.stage.Helper()
+	g.eventually(vip+" on "+r.host.Label()+" alone", func() bool { return g.sole(r) })
+}
+
+// awaitSoleSeen is awaitSole, and waits until the last announcement has told
+// the neighbours so, where r can be asked for that: for a moment another router
+// may have been active, and have announced itself later than r.
+func (g *group) awaitSoleSeen(r *router) {
+	g.stage.Helper()
+	g.awaitSole(r)
+	if r.cannotReannounce != "" {
+		return
+	}
+	mac := r.mac().String()
+	g.eventually(vip+" announced by "+r.host.Label(), func() bool { return g.capture.announced() == mac })
+}
+
+// holdsSole asserts that during the whole window r alone owns the address, and
+// that nobody else claims it on the wire.
+func (g *group) holdsSole(r *router, window time.Duration) {
+	g.stage.Helper()
+	g.during(window, func() string {
+		if owners := g.owners(); !slices.Equal(owners, []string{r.host.Label()}) {
+			return fmt.Sprintf("%s is on %q, want it on %s alone", vip, owners, r.host.Label())
+		}
+		return ""
+	}, r)
+}
+
+// keeps is for during: r owns the address, whoever else does.
+func (g *group) keeps(r *router, despite string) func() (fault string) {
+	return func() string {
+		if r.owns() {
+			return ""
+		}
+		return fmt.Sprintf("%s let go of the address %s", r.host.Label(), despite)
+	}
+}
+
+// during looks at what must be all through a window, in which nobody but the
+// given routers, the first of which is the active one, may send an
+// advertisement, and they no release.
+//
+// Who is not let run for longer than routers wait for each other is rightly
+// replaced, and that proves nothing: then the window begins anew, some times,
+// once the group has calmed down.
+func (g *group) during(window time.Duration, look func() (fault string), speakers ...*router) {
+	g.stage.Helper()
+	for attempt := 1; ; attempt++ {
+		start := time.Now()
+		fault := g.observe(start, window, look, speakers)
+		if fault == "" {
+			return
+		}
+		excuse := g.excuse(speakers[0], start.Add(-g.form.interval))
+		if excuse == "" || attempt == attempts {
+			g.stage.Fatalf("within the window of %s, attempt %d: %s", window, attempt, fault)
+		}
+		g.stage.Logf("%s, and %s", excuse, fault)
+		g.awaitHeard(speakers[0])
+		g.eventually("all is well again", func() bool { return look() == "" })
+	}
+}
+
+// attempts is how often a window may begin.
+const attempts = 5
+
+// excuse tells why the active router may have been replaced since a time: the
+// whole machine was held up, or the router, unless it is halo, has fallen silent.
+func (g *group) excuse(active *router, since time.Time) string {
+	if machine.stoodStill(since, g.form.interval) {
+		return "the machine stood still"
+	}
+	last := since
+	for _, a := range append(g.capture.since(since), advert{at: time.Now(), source: active.source}) {
+		if a.source != active.source {
+			continue
+		}
+		if gap := a.at.Sub(last); gap > 5*g.form.interval/2 && active.halo == nil {
+			return fmt.Sprintf("%s was silent for %s", active.host.Label(), gap)
+		}
+		last = a.at
+	}
+	return ""
+}
+
+func (g *group) observe(start time.Time, window time.Duration, look func() string, speakers []*router) (fault string) {
+	for end := start.Add(window); time.Now().Before(end); time.Sleep(pace) {
+		if fault := look(); fault != "" {
+			return fault
+		}
+	}
+	for _, a := range g.capture.since(start) {
+		allowed := slices.ContainsFunc(speakers, func(r *router) bool { return r.source == a.source })
+		if !allowed || a.priority == 0 {
+			return a.String()
+		}
+	}
+	return ""
+}
+
+// pull takes a router's cable out of the switch, plug puts it back.
+func (g *group) pull(r *router) { r.host.Pull() }
+func (g *group) plug(r *router) { r.host.Plug() }
+
+// flap takes a router's cable out and puts it back 20 times.
+func (g *group) flap(r *router) {
+	for range 20 {
+		g.pull(r)
+		time.Sleep(pause)
+		g.plug(r)
+		time.Sleep(pause)
+	}
+}
+
+// pause is half a flap: 20 of them in two seconds.
+const pause = 50 * time.Millisecond
+
+// awaitHeard waits until everybody who can hear r has heard it twice from now
+// on: whoever was about to take over because of its silence has done so.
+func (g *group) awaitHeard(r *router) {
+	g.stage.Helper()
+	start := time.Now()
+	g.eventually("two advertisements of "+r.host.Label(), func() bool {
+		heard := 0
+		for _, a := range g.capture.since(start) {
+			if a.source == r.source {
+				heard++
+			}
+		}
+		return heard >= 2
+	})
+}
+
+// drop has the switch lose the advertisements that a rule's words match, and
+// returns what heals it.
+func (g *group) drop(match string) (heal func()) {
+	g.stage.Helper()
+	g.nft("add table bridge loss; add chain bridge loss forward { type filter hook forward priority 0; }; " +
+		"add rule bridge loss forward ether type ip ip protocol 112 " + match + " counter drop")
+	return func() {
+		g.stage.Helper()
+		if list := g.nft("list table bridge loss"); strings.Contains(list, "packets 0 ") {
+			g.stage.Errorf("nothing was lost: %s", list)
+		}
+		g.nft("delete table bridge loss")
+	}
+}
+
+func (g *group) nft(commands string) string {
+	g.stage.Helper()
+	out, err := g.network.Output("nft", commands)
+	if err != nil {
+		g.stage.Fatalf("nft %s: %v\n%s", commands, err, out)
+	}
+	return out
+}
