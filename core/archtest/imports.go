@@ -57,7 +57,7 @@ func table() []row {
 		{"core/notify", kindDrive, driver},
 		{"core/pluginhost", kindDrive, driver},
 		{"core/speaker", kindDrive, driver},
-		{"core/vip", kindDrive, driver},
+		{"core/vip", kindDrive, join(driver, []string{"core/kernel/rtnl/inet"})}, // pure values
 
 		{"core/archtest", kindFree, nil},
 		{"core/config", kindFree, driver},

@@ -80,7 +80,7 @@ func realSockets() sockets {
 }
 
 // newElection makes an election without instances.
-func newElection(kernel vip.Kernel, announcer vip.Announcer, s sockets, logger *slog.Logger) *election {
+func newElection(kernel *rtnl.Handle, announcer vip.Announcer, s sockets, logger *slog.Logger) *election {
 	e := &election{
 		sockets: s, logger: logger,
 		speakers: make(map[place]*running), places: places{speakers: make(map[string]*running), held: make(map[string][]netip.Addr)},
@@ -88,7 +88,7 @@ func newElection(kernel vip.Kernel, announcer vip.Announcer, s sockets, logger *
 	e.groups = newSyncGroups(e.post, logger)
 	e.tracking = newTracking(tracked{e}, logger)
 	e.conflicts = newConflicts(e.post, logger)
-	e.addresses = vip.New(kernel, announcer, e, logger)
+	e.addresses = vip.New(vip.Kernel{Addresses: kernel, Routes: kernel, Rules: kernel}, announcer, e, logger)
 	return e
 }
 
@@ -182,10 +182,7 @@ func (e *election) watch(ctx context.Context, changes *rtnl.Subscription) {
 func (e *election) linksChanged(view *rtnl.View) {
 	links := make([]vip.Link, len(view.Links))
 	for n, l := range view.Links {
-		links[n] = vip.Link{Name: l.Name, Index: l.Index, Addresses: make([]netip.Prefix, len(l.Addresses))}
-		for m, a := range l.Addresses {
-			links[n].Addresses[m] = a.Prefix
-		}
+		links[n] = vip.Link{Name: l.Name, Index: l.Index, Addresses: l.Addresses}
 	}
 	e.addresses.LinksChanged(links)
 	e.tracking.linksChanged(view)

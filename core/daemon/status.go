@@ -186,7 +186,7 @@ func instanceStatus(i *config.Instance, r speaker.RouterSnapshot, held vip.Statu
 		v.Faults = append(v.Faults, held.Error)
 	}
 	for _, a := range held.Addresses {
-		v.Addresses = append(v.Addresses, control.VirtualAddress{Address: a.Address.String(), Present: a.Present, Restores: uint64(a.Restores)})
+		v.Addresses = append(v.Addresses, control.VirtualAddress{Address: a.Address.Prefix.String(), Present: a.Present, Restores: uint64(a.Restores)})
 	}
 	if r.Peer.Address.IsValid() {
 		v.Peer = &control.Peer{Address: r.Peer.Address.String(), Priority: r.Peer.Priority, Heard: r.Peer.Heard}

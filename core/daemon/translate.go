@@ -86,7 +86,7 @@ func routerConfig(i *config.Instance, addresses []netip.Prefix) (vrrp.Config, er
 func addressConfig(name string, r *router) vip.Instance {
 	i := r.instance
 	return vip.Instance{
-		Name: name, Interface: i.Interface, Addresses: r.addresses,
+		Name: name, Interface: i.Interface, Addresses: vip.Plain(r.addresses...),
 		AddressOwner: i.Priority == ownerPriority, Repeat: i.GARP.Repeat,
 	}
 }

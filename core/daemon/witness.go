@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"github.com/halo-ha/halo/core/vip"
@@ -69,7 +68,7 @@ func (e *election) SocketChanged(iface string, err error) {
 
 // Drifted implements vip.Observer.
 func (e *election) Drifted(d vip.Drift) {
-	attributes := []any{"instance", d.Instance, "iface", d.Interface, "drift", d.Cause.String(), "addresses", listed(d.Addresses)}
+	attributes := []any{"instance", d.Instance, "iface", d.Interface, "drift", d.Cause.String(), "addresses", listed(d.Entries())}
 	if d.Err != nil {
 		e.logger.Warn("address drift cannot be repaired", append(attributes, "error", d.Err)...)
 		return
@@ -78,7 +77,7 @@ func (e *election) Drifted(d vip.Drift) {
 }
 
 // listed shows a long list of addresses by its beginning.
-func listed(addresses []netip.Prefix) string {
+func listed(addresses []string) string {
 	const most = 5
 	if len(addresses) <= most {
 		return fmt.Sprint(addresses)

@@ -33,7 +33,7 @@ func TestRemovedAddressIsBackWithinASecond(t *testing.T) {
 			time.Sleep(time.Second)
 			synctest.Wait()
 			b.want(eth0, own, vip1, "announced eth0 192.0.2.10 x2")
-			b.wantJournal("add eth0 192.0.2.10/24")
+			b.wantJournal("put eth0 192.0.2.10/24")
 			b.wantEvents("drift VI_1 removed [192.0.2.10/24] <nil>")
 		}
 	})
@@ -137,7 +137,7 @@ func TestAddingFails(t *testing.T) {
 	}{
 		{"once", func(k *kerneltest.Kernel) { k.Fail(kerneltest.CallAdd, 1, errRefused) }, true, ""},
 		{"almost too often", func(k *kerneltest.Kernel) { k.Fail(kerneltest.CallAdd, addLimit-1, errRefused) }, true, ""},
-		{"too often", func(k *kerneltest.Kernel) { k.Fail(kerneltest.CallAdd, addLimit, errRefused) }, false, "lost VI_1: add addresses to eth0: refused"},
+		{"too often", func(k *kerneltest.Kernel) { k.Fail(kerneltest.CallAdd, addLimit, errRefused) }, false, "lost VI_1: put addresses on eth0: refused"},
 		{"for want of a privilege", func(k *kerneltest.Kernel) { k.Fail(kerneltest.CallAdd, -1, syscall.EPERM) }, false, "operation not permitted"},
 		{"vanishes at once", func(k *kerneltest.Kernel) { k.Vanish("192.0.2.10/24", addLimit-1) }, true, ""},
 		{"vanishes always", func(k *kerneltest.Kernel) { k.Vanish("192.0.2.10/24", 100) }, false, "[192.0.2.10/24] not there afterwards"},

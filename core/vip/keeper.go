@@ -1,22 +1,19 @@
 package vip
 
 import (
-	"errors"
-	"net/netip"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
 // Limits of a keeper's patience.
 const (
-	// An active instance whose addresses are removed restoreLimit times
-	// within restoreWindow gives up. The pauses before putting them back are
-	// 0, 50, 100 and 200 ms.
+	// An active instance whose entries are removed restoreLimit times within
+	// restoreWindow gives up. The pauses before putting them back are 0, 50,
+	// 100 and 200 ms.
 	restoreLimit  = 5
 	restoreWindow = 10 * time.Second
-	// One whose addresses cannot be added gives up after addLimit attempts,
+	// One whose entries cannot be added gives up after addLimit attempts,
 	// which take 0.75 s.
 	addLimit   = 5
 	retryPause = 50 * time.Millisecond
@@ -24,22 +21,25 @@ const (
 	// holdDownMax. A time of success as long as holdDownMax starts afresh.
 	holdDown    = 10 * time.Second
 	holdDownMax = 5 * time.Minute
-	// Addresses that cannot be deleted are tried again and again, at most
+	// What the instance can do without is never given up: it is tried again
+	// and again, at most optionalPauseMax apart.
+	optionalPauseMax = 5 * time.Second
+	// Entries that cannot be deleted are tried again and again, at most
 	// removePauseMax apart, and stopLimit times when the Owner ends.
 	removePauseMax = 5 * time.Second
 	stopLimit      = 5
-	// truce is how long an instance that is not active leaves addresses alone
-	// that somebody else keeps adding.
+	// truce is how long entries are left alone that somebody else keeps
+	// adding, or keeps removing where they are optional.
 	truce = 30 * time.Second
 	// missingPause is how often a missing interface is looked for without
 	// being told of it.
 	missingPause = time.Second
 )
 
-// keeper keeps the addresses of one instance. Others leave notes; its own
+// keeper keeps the entries of one instance. Others leave notes; its own
 // goroutine (run) works them off, one step at a time. Every step looks at what
-// was last noted and at what is on the interface, and does what is needed to
-// make the two meet, so a step too many is harmless.
+// was last noted and at what is in the kernel's tables, and does what is needed
+// to make the two meet, so a step too many is harmless.
 type keeper struct {
 	owner   *Owner
 	name    string
@@ -53,26 +53,23 @@ type keeper struct {
 	belief belief
 
 	// The rest belongs to run.
-	config    Instance
-	addresses map[netip.Prefix]*address
-	claims    []claim
-	obsolete  []claim // to be deleted, no longer configured
-	kept      map[netip.Prefix]bool
-	looked    bool // the interface has been looked at for what is kept
-	away      bool // the interface was missing when last looked
-	index     int  // of the interface on which the addresses were put
-	phase     phase
-	swept     bool // what was there at the beginning is gone
-	lastErr   error
-
-	retryAt   time.Time   // no adding before
-	failures  int         // attempts to add in a row that failed
-	losses    []time.Time // removals by others, within restoreWindow
-	drift     *Drift      // found, not yet put right
-	lost      bool
-	lostUntil time.Time
-	defeats   int       // times lost in a row
-	complete  time.Time // since when all addresses have been there, or zero
+	config   Instance
+	entries  []*entry        // in the order in which they are put
+	bySource []sourceEntries // the same, by where they are read
+	links    map[string]*linkState
+	claims   []slot
+	// relinquished means that the claims are of entries being deleted.
+	relinquished bool
+	obsolete     []*wish // to be deleted, no longer configured
+	phase        phase
+	swept        bool // what was there at the beginning is gone
+	lastErr      error
+	patience     [classes]patience
+	bursts       bursts // of announcements that begin while entries are put
+	lost         bool
+	lostUntil    time.Time
+	defeats      int       // times lost in a row
+	complete     time.Time // since when all that is required has been there, or zero
 
 	removeAt     time.Time // no deleting before
 	removeFails  int
@@ -80,7 +77,7 @@ type keeper struct {
 	obsoleteLogs bool
 	intrusions   []time.Time // additions by others, within restoreWindow
 	stopTries    int         // steps since the Owner began to end
-	blind        int         // times in a row that the interface could not be read
+	blind        int         // steps in a row in which something could not be read
 }
 
 // phase is where an instance is between acquiring and releasing.
@@ -99,20 +96,18 @@ type notes struct {
 	decided bool // Acquire or Release has been called
 	want    bool // the last of the two was Acquire
 	repeat  int  // announce everything that many times
-	look    bool // the interface looks different
+	look    bool // the kernel's tables look different
 	removed bool // the instance is no longer configured
 	final   bool // the Owner ends
 }
 
-type address struct {
-	AddressStatus
-	restoring bool // was taken away while held
-}
+// wanted tells whether the instance is to hold its entries.
+func (n notes) wanted() bool { return n.want && !n.removed && !n.final }
 
 func newKeeper(o *Owner, instance Instance) *keeper {
 	k := &keeper{
 		owner: o, name: instance.Name, wake: make(chan struct{}, 1),
-		addresses: make(map[netip.Prefix]*address),
+		links: make(map[string]*linkState),
 	}
 	k.notes.config = instance
 	k.adopt(instance)
@@ -135,6 +130,15 @@ func (k *keeper) take() notes {
 	n := k.notes
 	k.notes.repeat, k.notes.look = 0, false
 	return n
+}
+
+// interim is what was noted during a step: how often everything is to be
+// announced, and whether the instance is still to hold its entries.
+func (k *keeper) interim() (repeat int, wanted bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	repeat, k.notes.repeat = k.notes.repeat, 0
+	return repeat, k.notes.wanted()
 }
 
 // ended tells whether the keeper is not wanted any more.
@@ -177,12 +181,12 @@ func (k *keeper) step() (next time.Time, done bool) {
 		next = sooner(next, k.lostUntil)
 	}
 	switch {
-	case n.want && !n.removed && !n.final:
-		return sooner(next, k.hold(n)), false
+	case n.wanted():
+		return sooner(next, k.hold(n.repeat)), false
 	case !n.decided:
 		return next, n.final
 	}
-	k.owner.silence(k.name)
+	k.abandon()
 	next = sooner(next, k.release())
 	clean := k.phase == idle && len(k.obsolete) == 0
 	if n.final {
@@ -192,46 +196,11 @@ func (k *keeper) step() (next time.Time, done bool) {
 	return next, n.removed && clean
 }
 
-// look reads what is on the interface into the addresses' status. Those that
-// were there and are not any more are gone.
-func (k *keeper) look() (gone []netip.Prefix, err error) {
-	f, err := k.owner.facts.read(k.config.Interface)
-	missing := errors.Is(err, syscall.ENODEV)
-	if err != nil && !missing {
-		return nil, err
+// note remembers an error for the status. The first one of a step says most.
+func (k *keeper) note(err error) {
+	if k.lastErr == nil {
+		k.lastErr = err
 	}
-	if missing {
-		// Whatever comes back is another interface.
-		k.looked, k.kept = false, nil
-	} else if !k.looked {
-		k.looked = true
-		k.keep(f)
-	}
-	now := time.Now()
-	for _, p := range k.config.Addresses {
-		a := k.addresses[p]
-		if a.Present && !f.all[p] {
-			gone = append(gone, p)
-		}
-		if a.Present != f.all[p] || a.Since.IsZero() {
-			a.Present, a.Since = f.all[p], now
-		}
-	}
-	return gone, err
-}
-
-// keep notes which addresses are the machine's own. What this keeper put there
-// is not, even where the kernel stores no marks.
-func (k *keeper) keep(f fact) {
-	kept := make(map[netip.Prefix]bool)
-	if k.config.AddressOwner {
-		for _, p := range k.config.Addresses {
-			if k.kept[p] || f.all[p] && !f.marked[p] && !k.addresses[p].Present {
-				kept[p] = true
-			}
-		}
-	}
-	k.kept = kept
 }
 
 // sooner is the earlier of two times, of which zero means never.

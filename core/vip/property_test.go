@@ -3,6 +3,7 @@ package vip
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -12,10 +13,12 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/halo-ha/halo/core/kernel/kerneltest"
+	"github.com/halo-ha/halo/core/kernel/rtnl/inet"
 )
 
 // operations are what can happen to two instances on eth0, one of which shares
-// an address with the other. Each is followed by a pause, short or long.
+// an address with the other and has a route and a rule. Each is followed by a
+// pause, short or long.
 func operations() map[string]func(*bench) {
 	all := map[string]func(*bench){
 		"link deleted":   func(b *bench) { b.kernel.DelLink("eth0") },
@@ -24,7 +27,17 @@ func operations() map[string]func(*bench) {
 		"deleting fails": func(b *bench) { b.kernel.Fail(kerneltest.CallDelete, 3, errRefused) },
 		"reading fails":  func(b *bench) { b.kernel.Fail(kerneltest.CallList, 3, errRefused) },
 		"vanishes":       func(b *bench) { b.kernel.Vanish("192.0.2.10/24", 2) },
-		"view is late":   func(b *bench) { b.LinksChanged(nil) },
+		"view is late":   func(b *bench) { b.LinksChanged(nil); b.RoutingChanged(nil, nil) },
+
+		"routes cannot be put":     func(b *bench) { b.kernel.Fail(kerneltest.CallPutRoutes, 3, errRefused) },
+		"routes cannot be deleted": func(b *bench) { b.kernel.Fail(kerneltest.CallDeleteRoutes, 3, errRefused) },
+		"routes cannot be read":    func(b *bench) { b.kernel.Fail(kerneltest.CallListRoutes, 3, errRefused) },
+		"rules cannot be put":      func(b *bench) { b.kernel.Fail(kerneltest.CallPutRules, 3, errRefused) },
+		"route taken":              func(b *bench) { b.kernel.DropRoutes(vroute) },
+		"rule taken":               func(b *bench) { b.kernel.DropRules(vrule) },
+		"rule put":                 func(b *bench) { _ = b.kernel.PutRules([]inet.Rule{vrule}) },
+		"label changed":            func(b *bench) { b.kernel.Alter("eth0", altered) },
+		"link down and up":         func(b *bench) { b.kernel.SetLink("eth0", false); b.kernel.SetLink("eth0", true) },
 	}
 	for _, name := range []string{"VI_1", "VI_2"} {
 		all[name+" acquires"] = func(b *bench) { b.Acquire(name) }
@@ -45,12 +58,19 @@ func operations() map[string]func(*bench) {
 	return all
 }
 
+// altered is an address with a label that nobody wants.
+var altered = inet.Address{Prefix: netip.MustParsePrefix("192.0.2.10/24"), Label: "eth0:9"}
+
+// twoAddresses are an address, an excluded one, a route and a rule.
 func twoAddresses(name string) Instance {
-	return Instance{Name: name, Interface: "eth0", Addresses: prefixes("192.0.2.10/24", "192.0.2.11/24")}
+	return Instance{
+		Name: name, Interface: "eth0", Addresses: plain("192.0.2.10/24"), Excluded: plain("192.0.2.11/24"),
+		Routes: []Route{{vroute, name == "VI_1"}}, Rules: []Rule{{vrule, false}},
+	}
 }
 
 func oneAddress(name string) Instance {
-	return Instance{Name: name, Interface: "eth0", Addresses: prefixes("192.0.2.10/24")}
+	return Instance{Name: name, Interface: "eth0", Addresses: plain("192.0.2.10/24")}
 }
 
 // Whatever happens: once it stops happening, the interface has the addresses
@@ -97,7 +117,10 @@ func TestInterfaceAndWishMeetInTheEnd(t *testing.T) {
 // meets settles an outcome and checks it.
 func (b *bench) meets() error {
 	// All that was injected ends, and both instances get a last word.
-	for _, call := range []kerneltest.Call{kerneltest.CallAdd, kerneltest.CallDelete, kerneltest.CallList} {
+	for _, call := range []kerneltest.Call{
+		kerneltest.CallAdd, kerneltest.CallDelete, kerneltest.CallList,
+		kerneltest.CallPutRoutes, kerneltest.CallDeleteRoutes, kerneltest.CallListRoutes, kerneltest.CallPutRules,
+	} {
 		b.kernel.Fail(call, 0, nil)
 	}
 	b.kernel.Vanish("192.0.2.10/24", 0)
@@ -111,8 +134,8 @@ func (b *bench) meets() error {
 	}{
 		{b.Release, b.Release, []string{own}},
 		{b.Release, b.Acquire, []string{own, vip1}},
-		{b.Acquire, b.Release, []string{own, vip1, vip2}},
-		{b.Acquire, b.Acquire, []string{own, vip1, vip2}},
+		{b.Acquire, b.Release, []string{own, vip1, vip2, routeLine, ruleLine}},
+		{b.Acquire, b.Acquire, []string{own, vip1, vip2, routeLine, ruleLine}},
 		{b.Release, b.Acquire, []string{own, vip1}},
 	} {
 		want.first("VI_1")
@@ -127,7 +150,7 @@ func (b *bench) meets() error {
 	b.Remove("VI_1")
 	b.Remove("VI_2")
 	time.Sleep(time.Minute)
-	if got := b.kernel.String(); strings.Contains(got, vip1) || !strings.Contains(got, own) {
+	if got := b.kernel.String(); strings.Contains(got, vip1) || strings.Contains(got, "halo") || !strings.Contains(got, own) {
 		return fmt.Errorf("after removing both instances:\n%s", got)
 	}
 	if left := len(b.Snapshot()); left != 0 {

@@ -83,7 +83,7 @@ func TestLeftOversOfACrash(t *testing.T) {
 }
 
 func TestAddressOwnerKeepsTheMachinesOwnAddress(t *testing.T) {
-	instance := Instance{Name: "VI_1", Interface: "eth0", Addresses: prefixes("192.0.2.1/24", "192.0.2.10/24"), AddressOwner: true}
+	instance := Instance{Name: "VI_1", Interface: "eth0", Addresses: plain("192.0.2.1/24", "192.0.2.10/24"), AddressOwner: true}
 	t.Run("over release and end", func(t *testing.T) {
 		run(t, func(b *bench) {
 			b.Set(instance)
@@ -127,7 +127,7 @@ func TestAddressOwnerKeepsTheMachinesOwnAddress(t *testing.T) {
 			b.settle()
 			// The reload makes it look again at what is there.
 			reloaded := instance
-			reloaded.Addresses = prefixes("192.0.2.10/24", "192.0.2.1/24")
+			reloaded.Addresses = plain("192.0.2.10/24", "192.0.2.1/24")
 			b.Set(reloaded)
 			b.settle()
 			b.want(eth0, own, vip1)
@@ -225,7 +225,7 @@ func TestReleaseIsTriedUntilItWorks(t *testing.T) {
 		if s := b.Snapshot()["VI_1"]; s.Error != "" {
 			b.Errorf("status %+v", s)
 		}
-		if n := strings.Count(b.logs.take(), "cannot delete addresses"); n != 1 {
+		if n := strings.Count(b.logs.take(), "cannot delete what is released"); n != 1 {
 			b.Errorf("logged %d times, want once", n)
 		}
 		b.wantEvents()

@@ -1,47 +1,85 @@
 package vip
 
 import (
-	"net/netip"
+	"reflect"
 	"slices"
 	"time"
 )
 
-// adopt takes over a configuration. What is on the interface and no longer
-// configured becomes obsolete.
+// adopt takes over a configuration. What is there and no longer configured
+// becomes obsolete.
 func (k *keeper) adopt(c Instance) {
 	old := k.config
-	if old.Interface == c.Interface && old.AddressOwner == c.AddressOwner && old.Repeat == c.Repeat &&
-		slices.Equal(old.Addresses, c.Addresses) {
+	if old.Name != "" && old.equal(c) {
 		return
 	}
 	k.config = c
-	addresses := make(map[netip.Prefix]*address, len(c.Addresses))
-	for _, p := range c.Addresses {
-		addresses[p] = &address{AddressStatus: AddressStatus{Address: p}}
+	moved := old.Name != "" && old.Interface != c.Interface
+	before := make(map[slot]*entry, len(k.entries))
+	for _, e := range k.entries {
+		before[e.slot] = e
 	}
-	for p, a := range k.addresses {
-		switch {
-		case old.Interface == c.Interface && addresses[p] != nil:
-			addresses[p] = a
-		case a.Present && !k.kept[p]:
-			k.obsolete = append(k.obsolete, claim{old.Interface, p})
+	k.entries = nil
+	wanted := make(map[slot]bool)
+	for _, w := range c.wishes() {
+		e := &entry{wish: w}
+		if b := before[w.slot]; b != nil && !moved {
+			e.EntryStatus, e.kept, e.restoring = b.EntryStatus, b.kept, b.restoring
+			e.asWanted = b.asWanted && reflect.DeepEqual(b.wish, w)
+			delete(before, w.slot)
+		} else {
+			k.swept = false
+		}
+		wanted[w.slot] = !moved
+		k.entries = append(k.entries, e)
+	}
+	for _, e := range before {
+		if e.Present && !e.kept {
+			k.obsolete = append(k.obsolete, e.wish)
 		}
 	}
-	k.addresses = addresses
-	k.obsolete = slices.DeleteFunc(k.obsolete, func(o claim) bool {
-		return o.iface == c.Interface && addresses[o.prefix] != nil
-	})
-	if old.Interface != c.Interface && old.Interface != "" {
-		k.away, k.index, k.kept = false, 0, nil
-		k.phase, k.swept, k.drift = idle, false, nil
+	k.obsolete = slices.DeleteFunc(k.obsolete, func(w *wish) bool { return wanted[w.slot] })
+	k.arrange(moved)
+	if moved {
+		k.phase, k.swept = idle, false
+		k.patience = [classes]patience{}
 		k.reclaim(nil)
-		k.owner.silence(k.name)
+		k.abandon()
 	}
-	k.looked = false // What is new may be the machine's own.
 	k.incomplete()
 	if k.lost {
 		k.lostUntil = time.Now() // The cause may be gone.
 	}
+}
+
+// arrange orders the entries by where they are read, and notes what interfaces
+// they need.
+func (k *keeper) arrange(forget bool) {
+	links := make(map[string]*linkState)
+	groups := make(map[source]int)
+	k.bySource = nil
+	for _, e := range k.entries {
+		s := e.slot.source()
+		i, ok := groups[s]
+		if !ok {
+			i = len(k.bySource)
+			groups[s] = i
+			k.bySource = append(k.bySource, sourceEntries{source: s})
+		}
+		k.bySource[i].entries = append(k.bySource[i].entries, e)
+		for _, name := range e.needs() {
+			l := links[name]
+			if l == nil {
+				l = &linkState{}
+				if before := k.links[name]; before != nil && !forget {
+					l.away, l.index = before.away, before.index
+				}
+				links[name] = l // Not looked at: what is new may be the machine's own.
+			}
+			l.addressed = l.addressed || s.kind == kindAddress
+		}
+	}
+	k.links = links
 }
 
 // dropObsolete deletes what is no longer configured.
@@ -57,27 +95,17 @@ func (k *keeper) dropObsolete() (next time.Time) {
 	if now.Before(k.obsoleteAt) {
 		return k.obsoleteAt
 	}
-	byInterface := make(map[string][]netip.Prefix)
-	for _, c := range k.obsolete {
-		byInterface[c.iface] = append(byInterface[c.iface], c.prefix)
+	left, err := k.owner.delAll(k.owner.unshared(k, k.obsolete, false))
+	k.obsolete = left
+	if err == nil {
+		k.obsoleteLogs = false
+		return time.Time{}
 	}
-	k.obsolete = nil
-	for iface, list := range byInterface {
-		err := k.owner.kernel.DelAddresses(iface, k.owner.unshared(k, iface, list))
-		if err == nil {
-			k.obsoleteLogs = false
-			continue
-		}
-		k.note(err)
-		if !k.obsoleteLogs {
-			k.obsoleteLogs = true
-			k.owner.log.Error("cannot delete addresses", "instance", k.name, "iface", iface, "reason", err)
-		}
-		for _, p := range list {
-			k.obsolete = append(k.obsolete, claim{iface, p})
-		}
-		k.obsoleteAt = time.Now().Add(pause)
-		next = k.obsoleteAt
+	k.note(err)
+	if !k.obsoleteLogs {
+		k.obsoleteLogs = true
+		k.owner.log.Error("cannot delete what is no longer configured", "instance", k.name, "iface", k.config.Interface, "reason", err)
 	}
-	return next
+	k.obsoleteAt = time.Now().Add(pause)
+	return k.obsoleteAt
 }

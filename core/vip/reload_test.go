@@ -21,7 +21,7 @@ func TestReloadTouchesOnlyTheDifference(t *testing.T) {
 		b.settle()
 		// Only the new one is announced.
 		b.want(eth0, own, vip1, "address eth0 192.0.2.12/24", "announced eth0 192.0.2.12 x2")
-		b.wantJournal("delete eth0 192.0.2.11/24", "add eth0 192.0.2.12/24")
+		b.wantJournal("delete eth0 192.0.2.11/24", "put eth0 192.0.2.12/24")
 		b.wantEvents()
 		status := b.Snapshot()["VI_1"].Addresses
 		if first, second := status[0].Address.String(), status[1].Address.String(); first != "192.0.2.12/24" || second != "192.0.2.10/24" {
@@ -44,7 +44,7 @@ func TestReloadWithAnotherInterface(t *testing.T) {
 		holdOne(b)
 		b.kernel.AddLink("eth1", "198.51.100.1/24")
 		b.Announce("VI_1", Burst{Repeat: 100})
-		b.Set(Instance{Name: "VI_1", Interface: "eth1", Addresses: prefixes("192.0.2.10/24")})
+		b.Set(Instance{Name: "VI_1", Interface: "eth1", Addresses: plain("192.0.2.10/24")})
 		b.settle()
 		b.kernel.Forget()
 		// Who is active there is not decided yet.
@@ -105,7 +105,7 @@ func TestObsoleteAddressThatCannotBeDeleted(t *testing.T) {
 		b.want(eth0, own, vip1, vip2, "announced eth0 192.0.2.11 x2")
 		time.Sleep(removePauseMax)
 		b.want(eth0, own, vip2, "announced eth0 192.0.2.11 x2")
-		if logs := b.logs.take(); strings.Count(logs, "cannot delete addresses") != 1 {
+		if logs := b.logs.take(); strings.Count(logs, "cannot delete what is no longer configured") != 1 {
 			b.Errorf("logged %q", logs)
 		}
 		// Wanted again before it could be deleted, it stays.

@@ -1,90 +1,68 @@
 package vip
 
 import (
-	"fmt"
-	"net/netip"
+	"maps"
+	"slices"
 	"time"
+
+	"github.com/halo-ha/halo/core/kernel/rtnl/inet"
 )
 
-// Drift is an address that was not as it should be.
-type Drift struct {
-	Instance  string
-	Interface string
-	Addresses []netip.Prefix
-	Cause     Cause
-	// Err is why it could not be put right; nil when it was.
-	Err error
-}
-
-// Cause is how addresses came to be other than they should be.
-type Cause uint8
-
-// The causes.
-const (
-	// Removed: somebody else removed addresses of an active instance.
-	Removed Cause = iota
-	// Recreated: the interface was deleted and made again under an active
-	// instance.
-	Recreated
-	// LeftOver: addresses of an instance that is not active were there when
-	// it was first looked at, as after a crash.
-	LeftOver
-	// Appeared: somebody else added addresses of an instance that is not
-	// active.
-	Appeared
-)
-
-// String is the cause's word in logs and status.
-func (c Cause) String() string {
-	switch c {
-	case Removed:
-		return "removed"
-	case Recreated:
-		return "interface_recreated"
-	case LeftOver:
-		return "left_over"
-	case Appeared:
-		return "appeared"
-	default:
-		return "unknown"
-	}
-}
-
-// Status is the state of one instance's addresses.
+// Status is the state of one instance's entries.
 type Status struct {
 	Interface string
-	// Holding means that the addresses are to be on the interface.
+	// Holding means that the entries are to be there.
 	Holding bool
 	// Lost means that they could not be kept there; see Observer.
 	Lost bool
 	// Error is why the last attempt to change something failed, empty when
 	// it did not.
 	Error string
-	// Announced is the number of gratuitous ARP packets sent so far.
+	// Announced is the number of gratuitous ARP packets and unsolicited
+	// neighbor advertisements sent so far.
 	Announced uint64
-	// Addresses are in the order of the configuration.
+	// Addresses are in the order of the configuration, those that are not
+	// advertised last.
 	Addresses []AddressStatus
+	Routes    []RouteStatus
+	Rules     []RuleStatus
 }
 
-// AddressStatus is the state of one address.
-type AddressStatus struct {
-	Address netip.Prefix
-	// Present means that it was on the interface when last looked.
+// EntryStatus is the state of one entry.
+type EntryStatus struct {
+	// Present means that it was there when last looked.
 	Present bool
-	// Since is when Present last changed; zero if the address was never
-	// looked for.
+	// Since is when Present last changed; zero if the entry was never looked
+	// for.
 	Since time.Time
 	// Restores is how many times it was put back.
 	Restores int
 }
 
+// AddressStatus is the state of one address.
+type AddressStatus struct {
+	EntryStatus
+	Address Address // with its interface
+	// Excluded means that it is not in the advertisements.
+	Excluded bool
+}
+
+// RouteStatus is the state of one route.
+type RouteStatus struct {
+	EntryStatus
+	Route inet.Route
+}
+
+// RuleStatus is the state of one rule.
+type RuleStatus struct {
+	EntryStatus
+	Rule inet.Rule
+}
+
 // Snapshot is the state of all instances by name.
 func (o *Owner) Snapshot() map[string]Status {
 	o.mu.Lock()
-	keepers := make([]*keeper, 0, len(o.keepers))
-	for _, k := range o.keepers {
-		keepers = append(keepers, k)
-	}
+	keepers := slices.Collect(maps.Values(o.keepers))
 	o.mu.Unlock()
 	snapshot := make(map[string]Status, len(keepers))
 	for _, k := range keepers {
@@ -93,15 +71,16 @@ func (o *Owner) Snapshot() map[string]Status {
 	return snapshot
 }
 
-// belief is what a keeper holds to be on the interface, for comparing with
-// what the links show. It is replaced, never changed.
+// belief is what a keeper holds to be in the kernel's tables, for comparing
+// with what the kernel shows. It is replaced, never changed.
 type belief struct {
-	iface   string
-	index   int
-	idle    bool // nothing is to be concluded from the links
+	// indexes are those of the interfaces that the entries need, 0 for one
+	// that is missing.
+	indexes map[string]int
+	idle    bool // nothing is to be concluded from what the kernel shows
 	holding bool
-	// addresses should be there when holding, should not when not.
-	addresses []netip.Prefix
+	// wishes should be there when holding, should not when not.
+	wishes []*wish
 }
 
 func (k *keeper) believes() belief {
@@ -115,11 +94,8 @@ func (k *keeper) snapshot() Status {
 	defer k.mu.Unlock()
 	s := k.status
 	s.Announced = k.sent.Load()
-	return s // The slice is replaced, never changed.
+	return s // The slices are replaced, never changed.
 }
-
-// note remembers an error for the status.
-func (k *keeper) note(err error) { k.lastErr = err }
 
 // publish makes the keeper's state visible to others.
 func (k *keeper) publish() {
@@ -127,38 +103,35 @@ func (k *keeper) publish() {
 		Interface: k.config.Interface,
 		Holding:   k.phase == acquiring || k.phase == holding,
 		Lost:      k.lost,
-		Addresses: make([]AddressStatus, len(k.config.Addresses)),
 	}
 	if k.lastErr != nil {
 		s.Error = k.lastErr.Error()
 	}
 	b := belief{
-		iface: k.config.Interface, index: k.index, holding: s.Holding,
+		indexes: make(map[string]int, len(k.links)+1), holding: s.Holding,
 		idle: k.lost || (!s.Holding && !k.swept),
 	}
-	for i, p := range k.config.Addresses {
-		a := k.addresses[p]
-		s.Addresses[i] = a.AddressStatus
-		// One that is missing while holding is waiting for its time. One that
-		// is there while not holding may be another instance's, for now.
-		if s.Holding && a.Present || !s.Holding && !k.kept[p] {
-			b.addresses = append(b.addresses, p)
+	for name, l := range k.links {
+		if b.indexes[name] = l.index; l.away {
+			b.indexes[name] = 0
 		}
 	}
-	if k.away {
-		b.index = 0
+	for _, e := range k.entries {
+		switch e.slot.(type) {
+		case addressSlot:
+			s.Addresses = append(s.Addresses, AddressStatus{e.EntryStatus, e.address, e.excluded})
+		case routeSlot:
+			s.Routes = append(s.Routes, RouteStatus{e.EntryStatus, e.route})
+		case ruleSlot:
+			s.Rules = append(s.Rules, RuleStatus{e.EntryStatus, e.rule})
+		}
+		// One that is missing while holding is waiting for its time. One that
+		// is there while not holding may be another instance's, for now.
+		if s.Holding && e.there() || !s.Holding && !e.kept {
+			b.wishes = append(b.wishes, e.wish)
+		}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.status, k.belief = s, b
-}
-
-// brief names addresses in an error: the first few, and how many more.
-func brief(addresses []netip.Prefix) string {
-	const few = 4
-	text := fmt.Sprint(addresses[:min(few, len(addresses))])
-	if more := len(addresses) - few; more > 0 {
-		text = fmt.Sprintf("%s and %d more", text, more)
-	}
-	return text
 }

@@ -60,9 +60,7 @@ func (k *Kernel) AddAddresses(link string, addresses []netip.Prefix) error {
 // PutAddresses makes addresses of a link be there as given.
 func (k *Kernel) PutAddresses(link string, addresses []inet.Address) error {
 	k.enter(CallAdd)
-	for _, a := range addresses {
-		k.journal = append(k.journal, fmt.Sprintf("put %s %s", link, a))
-	}
+	k.journal = append(k.journal, fmt.Sprintf("put %s %s", link, join(addresses)))
 	if err := k.fails(CallAdd); err != nil {
 		k.mu.Unlock()
 		return fmt.Errorf("put addresses on %s: %w", link, err)
@@ -159,6 +157,21 @@ func (l *memoryLink) place(p netip.Prefix, protocol inet.Protocol) {
 	l.entries = append(l.entries, a)
 }
 
+// Alter gives an address other attributes by somebody else's hand. It keeps its
+// mark.
+func (k *Kernel) Alter(link string, address inet.Address) {
+	k.mu.Lock()
+	if l := k.find(link); l != nil {
+		for i, a := range l.entries {
+			if a.ID() == address.ID() {
+				address.Protocol = a.Protocol
+				l.entries[i] = address
+			}
+		}
+	}
+	k.leave()
+}
+
 // ForgetMarks makes the kernel one before 5.18, which stores no marks.
 func (k *Kernel) ForgetMarks() {
 	k.mu.Lock()
@@ -188,14 +201,6 @@ func (k *Kernel) remove(l *memoryLink, addresses []netip.Prefix) {
 
 func (l *memoryLink) hasIPv4() bool {
 	return slices.ContainsFunc(l.entries, func(a inet.Address) bool { return a.Addr().Is4() })
-}
-
-func (l *memoryLink) prefixes() []netip.Prefix {
-	list := make([]netip.Prefix, 0, len(l.entries))
-	for _, a := range l.entries {
-		list = append(list, a.Prefix)
-	}
-	return list
 }
 
 // text is the link and its addresses, a line each.

@@ -16,6 +16,7 @@ import (
 	"github.com/halo-ha/halo/core/kernel/kerneltest"
 	"github.com/halo-ha/halo/core/kernel/rawsock"
 	"github.com/halo-ha/halo/core/kernel/rtnl"
+	"github.com/halo-ha/halo/core/kernel/rtnl/inet"
 	"github.com/halo-ha/halo/core/vip"
 )
 
@@ -24,7 +25,7 @@ import (
 
 // machine is a namespace in which an Owner runs.
 type machine struct {
-	*testing.T
+	testing.TB
 	*kerneltest.Namespace
 	*vip.Owner
 	events chan string
@@ -32,35 +33,14 @@ type machine struct {
 	end    func() // ends the Owner in an orderly way
 }
 
-// announcer opens its senders inside the namespace.
+// announcer opens its senders, and reads settings, inside the namespace.
 type announcer struct {
 	in *kerneltest.Namespace
-
-	mu      sync.Mutex
-	senders map[string]*rawsock.ARP
+	*rawsock.Announcer
 }
 
-func (a *announcer) Announce(link string, addresses []netip.Addr) error {
-	a.mu.Lock()
-	s := a.senders[link]
-	if s == nil {
-		err := a.in.Do(func() (err error) { s, err = rawsock.OpenARP(link); return err })
-		if err != nil {
-			a.mu.Unlock()
-			return err
-		}
-		a.senders[link] = s
-	}
-	a.mu.Unlock()
-	return s.Announce(addresses)
-}
-
-func (a *announcer) close() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, s := range a.senders {
-		_ = s.Close()
-	}
+func (a announcer) Announce(link string, addresses []netip.Addr) error {
+	return a.in.Do(func() error { return a.Announcer.Announce(link, addresses) })
 }
 
 // cut is a kernel that can be taken away from its user, as by SIGKILL.
@@ -71,22 +51,39 @@ type cut struct {
 
 var errKilled = errors.New("killed")
 
-func (c cut) AddAddresses(link string, addresses []netip.Prefix) error {
-	if c.ctx.Err() != nil {
-		return errKilled
-	}
-	return c.Handle.AddAddresses(link, addresses)
+func (c cut) PutAddresses(link string, addresses []inet.Address) error {
+	return c.do(func() error { return c.Handle.PutAddresses(link, addresses) })
 }
 
 func (c cut) DelAddresses(link string, addresses []netip.Prefix) error {
+	return c.do(func() error { return c.Handle.DelAddresses(link, addresses) })
+}
+
+func (c cut) PutRoutes(routes []inet.Route) error {
+	return c.do(func() error { return c.Handle.PutRoutes(routes) })
+}
+
+func (c cut) DelRoutes(routes []inet.Route) error {
+	return c.do(func() error { return c.Handle.DelRoutes(routes) })
+}
+
+func (c cut) PutRules(rules []inet.Rule) error {
+	return c.do(func() error { return c.Handle.PutRules(rules) })
+}
+
+func (c cut) DelRules(rules []inet.Rule) error {
+	return c.do(func() error { return c.Handle.DelRules(rules) })
+}
+
+func (c cut) do(change func() error) error {
 	if c.ctx.Err() != nil {
 		return errKilled
 	}
-	return c.Handle.DelAddresses(link, addresses)
+	return change()
 }
 
 func (m *machine) Drifted(d vip.Drift) {
-	m.events <- fmt.Sprintf("drift %s %s %v", d.Instance, d.Cause, d.Err)
+	m.events <- fmt.Sprintf("drift %s %s %v %v", d.Instance, d.Cause, d.Err, d.Entries())
 }
 
 func (m *machine) Lost(instance string, reason error) {
@@ -95,23 +92,28 @@ func (m *machine) Lost(instance string, reason error) {
 func (m *machine) Restored(instance string) { m.events <- "restored " + instance }
 
 // start runs an Owner in a namespace until the test ends.
-func start(t *testing.T, n *kerneltest.Namespace) *machine {
+func start(t testing.TB, n *kerneltest.Namespace) *machine {
 	t.Helper()
-	m := &machine{T: t, Namespace: n, events: make(chan string, 1000)}
+	m := &machine{TB: t, Namespace: n, events: make(chan string, 1000)}
 	var handle *rtnl.Handle
 	var monitor *rtnl.Monitor
+	var routing *rtnl.RoutingMonitor
 	err := n.Do(func() (err error) {
 		if handle, err = rtnl.Open(); err == nil {
 			monitor, err = rtnl.Watch()
+		}
+		if err == nil {
+			routing, err = rtnl.WatchRouting()
 		}
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	arp := &announcer{in: n, senders: make(map[string]*rawsock.ARP)}
+	arp := announcer{n, rawsock.NewAnnouncer()}
 	alive, dead := context.WithCancel(context.Background())
-	m.Owner = vip.New(cut{handle, alive}, arp, m, slog.New(slog.DiscardHandler))
+	kernel := cut{handle, alive}
+	m.Owner = vip.New(vip.Kernel{Addresses: kernel, Routes: kernel, Rules: kernel}, arp, m, slog.New(slog.DiscardHandler))
 
 	ctx, stop := context.WithCancel(context.Background())
 	watching, stopWatching := context.WithCancel(context.Background())
@@ -126,13 +128,21 @@ func start(t *testing.T, n *kerneltest.Namespace) *machine {
 			t.Errorf("monitor: %v", err)
 		}
 	})
-	views := monitor.Subscribe()
+	watch.Go(func() {
+		if err := routing.Run(watching); err != nil {
+			t.Errorf("routing monitor: %v", err)
+		}
+	})
+	views, tables := monitor.Subscribe(), routing.Subscribe()
 	watch.Go(func() {
 		for {
 			select {
 			case <-views.Changed():
 				view, _ := views.Next()
 				m.LinksChanged(linksOf(view))
+			case <-tables.Changed():
+				view, _ := tables.Next()
+				m.RoutingChanged(view.Routes, view.Rules)
 			case <-watching.Done():
 				return
 			}
@@ -144,7 +154,7 @@ func start(t *testing.T, n *kerneltest.Namespace) *machine {
 		stopWatching()
 		watch.Wait()
 		dead()
-		arp.close()
+		_ = arp.Close()
 		_ = handle.Close()
 	})
 	m.kill = func() {
@@ -158,10 +168,7 @@ func start(t *testing.T, n *kerneltest.Namespace) *machine {
 func linksOf(view *rtnl.View) []vip.Link {
 	links := make([]vip.Link, len(view.Links))
 	for i, l := range view.Links {
-		links[i] = vip.Link{Name: l.Name, Index: l.Index}
-		for _, a := range l.Addresses {
-			links[i].Addresses = append(links[i].Addresses, a.Prefix)
-		}
+		links[i] = vip.Link{Name: l.Name, Index: l.Index, Addresses: l.Addresses}
 	}
 	return links
 }
@@ -195,11 +202,11 @@ func (m *machine) event(words string) {
 
 func (m *machine) set(addresses ...string) {
 	m.Helper()
-	m.Set(vip.Instance{Name: "VI_1", Interface: "eth0", Addresses: prefixes(addresses...), Repeat: 3})
+	m.Set(vip.Instance{Name: "VI_1", Interface: "eth0", Addresses: vip.Plain(prefixes(addresses...)...), Repeat: 3})
 }
 
 // lan is a switch with a machine and a client on it.
-func lan(t *testing.T) (n, client *kerneltest.Namespace) {
+func lan(t testing.TB) (n, client *kerneltest.Namespace) {
 	t.Helper()
 	s := kerneltest.NewSwitch(t, "lan")
 	n, client = kerneltest.NewNamespace(t, "lb"), kerneltest.NewNamespace(t, "client")
@@ -415,10 +422,10 @@ func TestManyInstancesTakeOverTogether(t *testing.T) {
 	const instances, repeat = 255, 2
 	for i := range instances {
 		name := fmt.Sprintf("VI_%d", i)
-		m.Set(vip.Instance{Name: name, Interface: "eth0", Addresses: prefixes(
+		m.Set(vip.Instance{Name: name, Interface: "eth0", Addresses: vip.Plain(prefixes(
 			fmt.Sprintf("10.0.%d.1/32", i), fmt.Sprintf("10.0.%d.2/32", i),
 			fmt.Sprintf("10.0.%d.3/32", i), fmt.Sprintf("10.0.%d.4/32", i),
-		)})
+		)...)})
 		m.Release(name)
 	}
 	for i := range instances {

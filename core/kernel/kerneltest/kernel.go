@@ -47,7 +47,7 @@ type LinkState struct {
 	Name      string
 	Index     int
 	Up        bool
-	Addresses []netip.Prefix
+	Addresses []inet.Address
 }
 
 // Announcement is one gratuitous ARP.
@@ -190,7 +190,7 @@ func (k *Kernel) leave() {
 	states := make([]LinkState, len(k.links))
 	for i, l := range k.links {
 		states[i] = l.LinkState
-		states[i].Addresses = l.prefixes()
+		states[i].Addresses = slices.Clone(l.entries)
 	}
 	watchers := slices.Clone(k.watchers)
 	routing, routes, rules := slices.Clone(k.routing.watchers), slices.Clone(k.routes), slices.Clone(k.rules)
@@ -225,9 +225,9 @@ func (k *Kernel) find(name string) *memoryLink {
 	return nil
 }
 
-func join(addresses []netip.Prefix) string {
-	words := make([]string, len(addresses))
-	for i, a := range addresses {
+func join[T fmt.Stringer](list []T) string {
+	words := make([]string, len(list))
+	for i, a := range list {
 		words[i] = a.String()
 	}
 	return strings.Join(words, " ")

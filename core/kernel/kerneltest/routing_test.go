@@ -306,8 +306,7 @@ rule priority 7 inet6 prohibit
 		t.Errorf("deleting a real interface: %v", err)
 	}
 	if got, want := k.Journal(), `make link eth0 name vrrp.51 address 00:00:5e:00:01:33 type macvlan mode private
-put vrrp.51 2001:db8::10/128 preferred_lft 0
-put vrrp.51 192.0.2.10/24 label vrrp.51:1
+put vrrp.51 2001:db8::10/128 preferred_lft 0 192.0.2.10/24 label vrrp.51:1
 put route 203.0.113.0/24 via 192.0.2.254
 put rule priority 100 from 192.0.2.0/24 lookup 100
 delete route 203.0.113.0/24 via 192.0.2.254
