@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,7 +26,7 @@ func takeLock(directory string) (*lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open lock: %w", err)
 	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := awaitLock(file); err != nil {
 		defer file.Close()
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("lock %s: %w", path, err)
@@ -41,6 +42,21 @@ func takeLock(directory string) (*lock, error) {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
 	return &lock{file}, nil
+}
+
+// lockPatience is how long a lock may outlive its owner. One that is killed while
+// it starts a plugin leaves it to that child, which has it until it has become
+// the plugin: on a busy machine longer than whoever starts halo again waits.
+const lockPatience = time.Second
+
+// awaitLock takes the lock as soon as it is free, if that is soon.
+func awaitLock(file *os.File) error {
+	for until := time.Now().Add(lockPatience); ; time.Sleep(lockPatience / 100) {
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(until) {
+			return err
+		}
+	}
 }
 
 func writePID(file *os.File) error {

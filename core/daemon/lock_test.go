@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestLockKeepsASecondOut(t *testing.T) {
@@ -29,6 +32,34 @@ func TestLockKeepsASecondOut(t *testing.T) {
 		t.Fatalf("after the release: %v", err)
 	}
 	again.release()
+}
+
+// TestLockOutlivesItsOwner: a child that was forked and has not executed yet still
+// has the lock of a process that was killed.
+func TestLockOutlivesItsOwner(t *testing.T) {
+	dir := t.TempDir()
+	first, err := takeLock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied, err := unix.Dup(int(first.file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.release()
+	taken := make(chan error)
+	go func() {
+		l, err := takeLock(dir)
+		if err == nil {
+			l.release()
+		}
+		taken <- err
+	}()
+	time.Sleep(50 * time.Millisecond) // It has met the lock by then, or it makes no difference.
+	_ = unix.Close(copied)
+	if err := <-taken; err != nil {
+		t.Error(err)
+	}
 }
 
 // TestLockIgnoresWhatIsWritten proves that nothing is decided by a pid file's
