@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"bytes"
 	"os/exec"
 	"sync"
@@ -125,11 +126,15 @@ func (p *Process) Terminate() error {
 	return p.Wait()
 }
 
-// Wait waits for the end of the process.
+// Wait waits for the end of the process. That what it had written was still being
+// read is no failure of it.
 func (p *Process) Wait() error {
 	p.t.Helper()
 	select {
 	case <-p.ended:
+		if errors.Is(p.err, exec.ErrWaitDelay) {
+			return nil
+		}
 		return p.err
 	case <-time.After(patience):
 		p.t.Fatalf("%s does not end; output:\n%s", p.name, p.output)
