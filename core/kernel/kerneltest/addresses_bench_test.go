@@ -89,7 +89,11 @@ func benchmarkTakeover(b *testing.B, instances, addresses int) {
 	defer watch.Close()
 	watch.reset(1, 1)
 	var handle *rtnl.Handle
+	var monitor *rtnl.Monitor
 	err := n.Do(func() (err error) {
+		if monitor, err = rtnl.Watch(); err != nil {
+			return err
+		}
 		if handle, err = rtnl.Open(); err == nil {
 			err = watch.Announce("eth0", []netip.Addr{netip.MustParseAddr("192.0.2.1")})
 		}
@@ -101,12 +105,28 @@ func benchmarkTakeover(b *testing.B, instances, addresses int) {
 	defer handle.Close()
 	owner := vip.New(vip.Kernel{Addresses: handle, Routes: handle, Rules: handle}, watch, deaf{}, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
+	ended := make(chan error, 3)
 	go func() { ended <- owner.Run(ctx) }()
+	go func() { ended <- monitor.Run(ctx) }()
+	views := monitor.Subscribe()
+	go func() {
+		for {
+			select {
+			case <-views.Changed():
+				view, _ := views.Next()
+				owner.LinksChanged(linksOf(view))
+			case <-ctx.Done():
+				ended <- nil
+				return
+			}
+		}
+	}()
 	defer func() {
 		cancel()
-		if err := <-ended; err != nil {
-			b.Error(err)
+		for range cap(ended) {
+			if err := <-ended; err != nil {
+				b.Error(err)
+			}
 		}
 	}()
 	var names []string
