@@ -39,6 +39,37 @@ func TestRemovedAddressIsBackWithinASecond(t *testing.T) {
 	})
 }
 
+// adversary takes an address away while its second return is being reported.
+// By then its absence has been published, since that return had to wait.
+type adversary struct {
+	observer
+	returns int
+	strike  func()
+}
+
+func (a *adversary) Drifted(d Drift) {
+	a.observer.Drifted(d)
+	if a.returns++; a.returns == 2 {
+		a.strike()
+		time.Sleep(30 * time.Millisecond) // All others have seen it when the step ends.
+	}
+}
+
+func TestAddressRemovedWhileItIsPutBack(t *testing.T) {
+	run(t, func(b *bench) {
+		take := func() { b.kernel.Take("eth0", "192.0.2.10/24") }
+		b.observer = &adversary{observer: observer{b.events}, strike: take}
+		holdOne(b)
+		take()
+		time.Sleep(time.Second)
+		take()
+		time.Sleep(time.Second)
+		b.want(eth0, own, vip1, "announced eth0 192.0.2.10 x6")
+		drift := "drift VI_1 removed [192.0.2.10/24] <nil>"
+		b.wantEvents(drift, drift, drift)
+	})
+}
+
 func TestRestoringBacksOff(t *testing.T) {
 	run(t, func(b *bench) {
 		holdOne(b)

@@ -154,7 +154,11 @@ func (k *keeper) run() {
 	defer timer.Stop()
 	for {
 		next, done := k.step()
-		k.publish()
+		if k.publish() {
+			// What the kernel showed during the step was compared with the
+			// belief before it, and may be shown no second time.
+			k.owner.recompare()
+		}
 		if done && k.owner.forget(k) {
 			return
 		}

@@ -133,7 +133,7 @@ type Owner struct {
 	links   []Link
 	routing routing
 	seen    seen // made from links and routing
-	news    bool // links or routing have changed since they were compared
+	news    bool // there is something to compare: links, routing, claims or a belief changed
 	stop    bool // Run is ending
 }
 
@@ -230,6 +230,13 @@ func (o *Owner) RoutingChanged(routes []inet.Route, rules []inet.Rule) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.routing = routing{routes: routes, rules: rules, known: true}
+	o.changed()
+}
+
+// recompare asks for what is known of the kernel to be compared again.
+func (o *Owner) recompare() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.changed()
 }
 

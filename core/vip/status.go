@@ -83,6 +83,11 @@ type belief struct {
 	wishes []*wish
 }
 
+func (b belief) equal(other belief) bool {
+	return b.idle == other.idle && b.holding == other.holding &&
+		maps.Equal(b.indexes, other.indexes) && slices.Equal(b.wishes, other.wishes)
+}
+
 func (k *keeper) believes() belief {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -97,8 +102,9 @@ func (k *keeper) snapshot() Status {
 	return s // The slices are replaced, never changed.
 }
 
-// publish makes the keeper's state visible to others.
-func (k *keeper) publish() {
+// publish makes the keeper's state visible to others. It tells whether the
+// keeper believes something else than before.
+func (k *keeper) publish() (changed bool) {
 	s := Status{
 		Interface: k.config.Interface,
 		Holding:   k.phase == acquiring || k.phase == holding,
@@ -133,5 +139,7 @@ func (k *keeper) publish() {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	changed = !b.equal(k.belief)
 	k.status, k.belief = s, b
+	return changed
 }
