@@ -24,9 +24,10 @@
 // causes, which is left by itself when the last of them has gone.
 //
 // Where the Router departs from the RFC it says so at that line. The departures
-// worth knowing: an address owner does listen to advertisements, so that two
-// owners can be told apart; a router that yields says so with a last
-// advertisement, so that the better one notices a split whoever speaks first;
+// worth knowing: an address owner listens to advertisements in version 2 too, as
+// erratum 8298 of RFC 9568 has it, so that two owners can be told apart; a router
+// that yields says so with a last advertisement, so that the better one notices a
+// split whoever speaks first;
 // and a backup that was not running when its timer expired listens for one more
 // interval before it claims the addresses.
 //

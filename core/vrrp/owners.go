@@ -6,11 +6,11 @@ import (
 	"github.com/halo-ha/halo/core/vrrp/wire"
 )
 
-// ownersState settles a mistake: two routers with priority 255. Both are right
-// by RFC 9568, which has an owner ignore advertisements (§7.1) and so leaves
-// both active for ever. Here the lower address yields, as between equals; and
-// if the other owner is one that ignores advertisements, the higher address
-// steps back to 254 after having insisted.
+// ownersState settles a mistake: two routers with priority 255. RFC 3768 has an
+// owner discard advertisements (§7.1), and so did RFC 9568 before erratum 8298,
+// which leaves both active for ever. Here the lower address yields, as between
+// equals; and if the other owner is one that discards advertisements, the
+// higher address steps back to 254 after having insisted.
 type ownersState struct {
 	// since is when the other owner was first heard, last when most recently.
 	since, last time.Time
