@@ -1,8 +1,8 @@
 package lab
 
 import (
-	"errors"
 	"bytes"
+	"errors"
 	"os/exec"
 	"sync"
 	"syscall"
