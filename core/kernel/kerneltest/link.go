@@ -141,8 +141,35 @@ func (n *Namespace) MAC(ifname string) net.HardwareAddr {
 // is usable at once.
 func (n *Namespace) AddAddress(ifname, address string) {
 	n.tb.Helper()
-	if err := n.handle.AddrAdd(n.link(ifname), n.parse(address)); err != nil {
+	link, a := n.link(ifname), n.parse(address)
+	if err := n.handle.AddrAdd(link, a); err != nil {
 		n.tb.Fatalf("add address %s to %s in %s: %v", address, ifname, n.name, err)
+	}
+	if a.IP.To4() == nil && link.Attrs().Flags&net.FlagUp != 0 {
+		n.awaitLocal(ifname, a.IP)
+	}
+}
+
+// awaitLocal waits until an IPv6 address takes packets. The kernel makes its route
+// on a queue of its own, after the address is there and answers to neighbor
+// discovery; until then it drops what comes for the address.
+func (n *Namespace) awaitLocal(ifname string, ip net.IP) {
+	n.tb.Helper()
+	wanted := &netlink.Route{
+		Table: unix.RT_TABLE_LOCAL, Type: unix.RTN_LOCAL, LinkIndex: n.Index(ifname),
+		Dst: &net.IPNet{IP: ip, Mask: net.CIDRMask(128, 128)},
+	}
+	const by = netlink.RT_FILTER_TABLE | netlink.RT_FILTER_TYPE | netlink.RT_FILTER_OIF | netlink.RT_FILTER_DST
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Microsecond) {
+		routes, err := n.handle.RouteListFiltered(netlink.FAMILY_V6, wanted, by)
+		switch {
+		case err != nil && !errors.Is(err, netlink.ErrDumpInterrupted):
+			n.tb.Fatalf("list local routes of %s: %v", n.name, err)
+		case len(routes) > 0:
+			return
+		case time.Now().After(deadline):
+			n.tb.Fatalf("%s on %s in %s never takes packets", ip, ifname, n.name)
+		}
 	}
 }
 

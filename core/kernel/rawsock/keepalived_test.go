@@ -59,8 +59,8 @@ func meetKeepalived(t *testing.T, advert wire.Advertisement, lines string, unica
 	n := lab.New(t)
 	a, b := n.Host("a", "192.0.2.1/24"), n.Host("b", "192.0.2.2/24")
 	for i, h := range []*lab.Host{a, b} {
-		addIPv6(t, h.Namespace, "eth0", fmt.Sprintf("fe80::%d/64", i+1))
-		addIPv6(t, h.Namespace, "eth0", fmt.Sprintf("2001:db8::%d/64", i+1))
+		h.AddAddress("eth0", fmt.Sprintf("fe80::%d/64", i+1))
+		h.AddAddress("eth0", fmt.Sprintf("2001:db8::%d/64", i+1))
 	}
 	source, peer := addr("192.0.2.1"), addr("192.0.2.2")
 	if advert.Family == wire.IPv6 {

@@ -59,33 +59,6 @@ func TestUnsolicitedNAGolden(t *testing.T) {
 	}
 }
 
-// addIPv6 adds an address that can be used at once.
-func addIPv6(t *testing.T, n *kerneltest.Namespace, link, address string) {
-	t.Helper()
-	change(t, n, link, address, (*netlink.Handle).AddrAdd)
-}
-
-func change(t *testing.T, n *kerneltest.Namespace, link, address string, how func(*netlink.Handle, netlink.Link, *netlink.Addr) error) {
-	t.Helper()
-	h, err := netlink.NewHandleAt(netns.NsHandle(n.FD()), unix.NETLINK_ROUTE)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
-	a, err := netlink.ParseAddr(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.Flags = unix.IFA_F_NODAD
-	l, err := h.LinkByName(link)
-	if err == nil {
-		err = how(h, l, a)
-	}
-	if err != nil {
-		t.Fatalf("change %s on %s: %v", address, link, err)
-	}
-}
-
 // neighbour is what a host has learnt of an IPv6 address, and whether it takes it
 // for a router.
 func neighbour(t *testing.T, n *kerneltest.Namespace, link, address string) (mac string, router bool) {
@@ -127,10 +100,10 @@ func TestNAMovesTheNeighbourEntryOfAThirdHost(t *testing.T) {
 	a, b, client := kerneltest.NewNamespace(t, "a"), kerneltest.NewNamespace(t, "b"), kerneltest.NewNamespace(t, "client")
 	for n, address := range map[*kerneltest.Namespace]string{a: "2001:db8::1/64", b: "2001:db8::2/64", client: "2001:db8::3/64"} {
 		lan.Attach(n, "eth0")
-		addIPv6(t, n, "eth0", address)
+		n.AddAddress("eth0", address)
 	}
 	const vip = "2001:db8::10"
-	addIPv6(t, a, "eth0", vip+"/64")
+	a.AddAddress("eth0", vip+"/64")
 	c, err := client.DialContext(t.Context(), "udp6", "["+vip+"]:9")
 	if err == nil {
 		_, err = c.Write([]byte{0})
@@ -143,8 +116,8 @@ func TestNAMovesTheNeighbourEntryOfAThirdHost(t *testing.T) {
 		mac, _ := neighbour(t, client, "eth0", vip)
 		return mac == a.MAC("eth0").String()
 	})
-	change(t, a, "eth0", vip+"/64", (*netlink.Handle).AddrDel)
-	addIPv6(t, b, "eth0", vip+"/64")
+	a.DelAddress("eth0", vip+"/64")
+	b.AddAddress("eth0", vip+"/64")
 	list := []netip.Addr{netip.MustParseAddr(vip)}
 	for _, router := range []bool{true, false} {
 		if err := openNA(t, b, "eth0").Announce(list, router); err != nil {

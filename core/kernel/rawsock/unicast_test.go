@@ -101,19 +101,12 @@ func TestUnicastThroughARouter(t *testing.T) {
 		{router, "near", "192.0.2.254/24"},
 		{b, "eth0", "198.51.100.1/24"},
 		{router, "far", "198.51.100.254/24"},
-	} {
-		add.n.AddAddress(add.iface, add.address)
-	}
-	for _, add := range []struct {
-		n              *kerneltest.Namespace
-		iface, address string
-	}{
 		{a, "eth0", "2001:db8:1::1/64"},
 		{router, "near", "2001:db8:1::fe/64"},
 		{b, "eth0", "2001:db8:2::1/64"},
 		{router, "far", "2001:db8:2::fe/64"},
 	} {
-		addIPv6(t, add.n, add.iface, add.address)
+		add.n.AddAddress(add.iface, add.address)
 	}
 	a.AddRoute("198.51.100.0/24", "192.0.2.254")
 	b.AddRoute("192.0.2.0/24", "198.51.100.254")

@@ -8,37 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/halo-ha/halo/core/kernel/kerneltest"
 	"github.com/halo-ha/halo/core/kernel/rawsock"
 	"github.com/halo-ha/halo/core/vrrp/wire"
 )
-
-// addIPv6 adds an address that can be used at once, without looking for others
-// that have it.
-func addIPv6(t testing.TB, n *kerneltest.Namespace, iface, address string) {
-	t.Helper()
-	h, err := netlink.NewHandleAt(netns.NsHandle(n.FD()), unix.NETLINK_ROUTE)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
-	a, err := netlink.ParseAddr(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.Flags = unix.IFA_F_NODAD
-	link, err := h.LinkByName(iface)
-	if err == nil {
-		err = h.AddrAdd(link, a)
-	}
-	if err != nil {
-		t.Fatalf("add %s to %s: %v", address, iface, err)
-	}
-}
 
 // twoIPv6Hosts are two machines on one cable: fe80::1 and 2001:db8::1, fe80::2 and
 // 2001:db8::2 on eth0.
@@ -47,8 +22,8 @@ func twoIPv6Hosts(t testing.TB) (a, b *kerneltest.Namespace) {
 	a, b = kerneltest.NewNamespace(t, "vrrp6-a"), kerneltest.NewNamespace(t, "vrrp6-b")
 	kerneltest.Veth(a, "eth0", b, "eth0")
 	for n, host := range map[*kerneltest.Namespace]string{a: "1", b: "2"} {
-		addIPv6(t, n, "eth0", "fe80::"+host+"/64")
-		addIPv6(t, n, "eth0", "2001:db8::"+host+"/64")
+		n.AddAddress("eth0", "fe80::"+host+"/64")
+		n.AddAddress("eth0", "2001:db8::"+host+"/64")
 	}
 	return a, b
 }
@@ -184,7 +159,7 @@ func capture(t testing.TB, fd int, wanted func(frame []byte) bool) []byte {
 //rfc:9568/7.2-7 positive
 func TestIPv6Frame(t *testing.T) {
 	a, b := twoIPv6Hosts(t)
-	addIPv6(t, a, "eth0", "fe80::77/64")
+	a.AddAddress("eth0", "fe80::77/64")
 	x, _ := openTransport(t, a, ipv6Group())
 	fd := tap(t, b, unix.ETH_P_IPV6)
 	if err := x.Send([]byte("advertisement"), addr("fe80::77"), wire.GroupIPv6()); err != nil {
@@ -246,7 +221,7 @@ func TestIPv6StaysOnItsInterface(t *testing.T) {
 	a, b := twoIPv6Hosts(t)
 	kerneltest.Veth(a, "eth1", b, "eth1")
 	for n, address := range map[*kerneltest.Namespace]string{a: "fe80::11/64", b: "fe80::12/64"} {
-		addIPv6(t, n, "eth1", address)
+		n.AddAddress("eth1", address)
 	}
 	second := ipv6Group()
 	second.Interface = "eth1"
