@@ -21,17 +21,21 @@ type conflicts struct {
 	post    func(instance string, event vrrp.Event)
 	logger  *slog.Logger
 	reports chan rawsock.Conflict
+	// wake has a value when there may be something else to listen for.
+	wake chan struct{}
+	// watches belong to run, by interface.
+	watches map[string]*listening
 
 	mu      sync.Mutex
 	view    *rtnl.View
-	watches map[string]*listening // by interface
 	holders map[string]*holding
 }
 
-// listening is one interface that is listened on.
+// listening is one interface that is listened on, and what for.
 type listening struct {
 	*rawsock.ConflictWatch
-	index int
+	index     int
+	addresses []netip.Addr
 	// failed is why the last attempt to listen ended, told once.
 	failed string
 }
@@ -53,34 +57,32 @@ type claim struct {
 
 func newConflicts(post func(string, vrrp.Event), logger *slog.Logger) *conflicts {
 	return &conflicts{
-		post: post, logger: logger, reports: make(chan rawsock.Conflict, 16),
+		post: post, logger: logger, reports: make(chan rawsock.Conflict, 16), wake: make(chan struct{}, 1),
 		watches: map[string]*listening{}, holders: map[string]*holding{},
 	}
 }
 
-// hold says that an instance is active, or with no addresses that it is not.
+// hold says that an instance is active.
 func (c *conflicts) hold(instance, iface string, addresses []netip.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	old, had := c.holders[instance]
-	delete(c.holders, instance)
-	if len(addresses) > 0 {
-		h := &holding{iface: iface, addresses: addresses, claims: map[netip.Addr]*claim{}}
-		if had {
-			h.total = old.total
-			if old.iface == iface {
-				h.claims = old.claims
-			}
+	h := &holding{iface: iface, addresses: addresses, claims: map[netip.Addr]*claim{}}
+	if old := c.holders[instance]; old != nil {
+		h.total = old.total
+		if old.iface == iface {
+			h.claims = old.claims
 		}
-		c.holders[instance] = h
-		c.listen(iface)
 	}
-	if had && old.iface != iface {
-		c.listen(old.iface)
-	}
-	if len(addresses) == 0 && had {
-		c.listen(old.iface)
-	}
+	c.holders[instance] = h
+	c.changed()
+}
+
+// release says that an instance is not active.
+func (c *conflicts) release(instance string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.holders, instance)
+	c.changed()
 }
 
 // renew takes over what a reload has made of an instance, if it is active.
@@ -100,76 +102,93 @@ func (c *conflicts) linksChanged(view *rtnl.View) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.view = view
+	c.changed()
+}
+
+func (c *conflicts) changed() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run listens until ctx ends. Telling the kernel what for takes it milliseconds,
+// so hundreds of instances that become active together are one change, and none
+// of those who tell of them waits for it.
+func (c *conflicts) run(ctx context.Context) error {
+	defer c.close()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case report := <-c.reports:
+			c.claimed(report)
+		case <-c.wake:
+			c.listen()
+		}
+	}
+}
+
+// listen makes the watches look for what is held.
+func (c *conflicts) listen() {
+	view, held := c.wanted()
+	for iface := range held {
+		if c.watches[iface] == nil {
+			c.watches[iface] = &listening{}
+		}
+	}
 	for iface, w := range c.watches {
-		if l, ok := view.Link(iface); ok && l.Index != w.index {
-			c.listen(iface)
+		index := w.index
+		if view != nil {
+			if l, ok := view.Link(iface); ok {
+				index = l.Index
+			}
+		}
+		if w.ConflictWatch != nil && w.failed == "" && w.index == index && slices.Equal(w.addresses, held[iface]) {
+			continue
+		}
+		w.index, w.addresses = index, held[iface]
+		err := c.aim(w, iface)
+		switch {
+		case err == nil:
+			w.failed = ""
+		case w.failed != err.Error():
+			w.failed = err.Error()
+			c.logger.Warn("nobody listens for address conflicts", "iface", iface, "error", err)
 		}
 	}
 }
 
-// listen makes the watch of an interface look for what is held there.
-func (c *conflicts) listen(iface string) {
-	var addresses []netip.Addr
+// wanted is what is held on each interface, in a certain order.
+func (c *conflicts) wanted() (view *rtnl.View, held map[string][]netip.Addr) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	held = map[string][]netip.Addr{}
 	for _, h := range c.holders {
-		if h.iface == iface {
-			addresses = append(addresses, h.addresses...)
-		}
+		held[h.iface] = append(held[h.iface], h.addresses...)
 	}
-	w := c.watches[iface]
-	if w == nil {
-		if len(addresses) == 0 {
-			return
-		}
-		w = &listening{}
-		c.watches[iface] = w
+	for _, addresses := range held {
+		slices.SortFunc(addresses, netip.Addr.Compare)
 	}
-	err := c.aim(w, iface, addresses)
-	switch {
-	case err == nil:
-		w.failed = ""
-	case w.failed != err.Error():
-		w.failed = err.Error()
-		c.logger.Warn("nobody listens for address conflicts", "iface", iface, "error", err)
-	}
+	return c.view, held
 }
 
-func (c *conflicts) aim(w *listening, iface string, addresses []netip.Addr) (err error) {
+func (c *conflicts) aim(w *listening, iface string) (err error) {
 	if w.ConflictWatch == nil {
 		if w.ConflictWatch, err = rawsock.OpenConflictWatch(iface, c.reports); err != nil {
 			w.ConflictWatch = nil
 			return err
 		}
 	}
-	if c.view != nil {
-		if l, ok := c.view.Link(iface); ok {
-			w.index = l.Index
-		}
-	}
-	return w.Watch(rawsock.Watched{Index: w.index, Addresses: addresses})
-}
-
-// run takes reports until ctx ends.
-func (c *conflicts) run(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			c.close()
-			return nil
-		case report := <-c.reports:
-			c.claimed(report)
-		}
-	}
+	return w.Watch(rawsock.Watched{Index: w.index, Addresses: w.addresses})
 }
 
 // close ends all listening.
 func (c *conflicts) close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for iface, w := range c.watches {
+	for _, w := range c.watches {
 		if w.ConflictWatch != nil {
 			_ = w.Close() // Nothing is lost.
 		}
-		delete(c.watches, iface)
 	}
 }
 

@@ -33,7 +33,7 @@ func (e *election) Changed(instance string, at time.Time, what vrrp.Action) {
 func (e *election) watchAddresses(instance string, state vrrp.State) {
 	s := e.places.of(instance)
 	if s == nil || state != vrrp.Active {
-		e.conflicts.hold(instance, "", nil)
+		e.conflicts.release(instance)
 		return
 	}
 	e.conflicts.hold(instance, s.iface, e.places.addresses(instance))
