@@ -2,6 +2,7 @@ package rtnl
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -122,13 +123,9 @@ func promoteSecondaries(index int) request {
 	return setLink(index, LinkChange{IPv4: map[IPv4Setting]uint32{PromoteSecondaries: 1}})
 }
 
-// askLink asks for one link, by index or, where that is 0, by name, and calls
-// each for the answer.
-func (s *socket) askLink(index int, name string, each func([]byte) error) error {
+// askLink asks for one link and calls each for the answer.
+func (s *socket) askLink(index int, each func([]byte) error) error {
 	message, err := body(linkHeader(index), func(a *netlink.AttributeEncoder) {
-		if index == 0 {
-			a.String(unix.IFLA_IFNAME, name)
-		}
 		// The statistics are most of the answer and not wanted.
 		a.Uint32(unix.IFLA_EXT_MASK, filterSkipStats)
 	})
@@ -156,25 +153,26 @@ func (s *socket) askLink(index int, name string, each func([]byte) error) error 
 	return nil
 }
 
-// linkIndex finds a link by name.
+// linkIndex finds a link by name. A netlink socket takes the request of other
+// sockets for it, which does not queue behind those who change links and addresses.
 func (s *socket) linkIndex(name string) (index int, err error) {
-	// A longer name is no link's, and the kernel would call it out of range.
-	if name == "" || len(name) >= unix.IFNAMSIZ {
-		return 0, fmt.Errorf("interface %q: %w", name, unix.ENODEV)
+	fail := func(err error) (int, error) { return 0, fmt.Errorf("interface %q: %w", name, err) }
+	request, err := unix.NewIfreq(name)
+	if err != nil || name == "" {
+		return fail(unix.ENODEV) // A name too long is no link's.
 	}
-	err = s.askLink(0, name, func(body []byte) error {
-		link, err := parseLink(body)
-		index = link.Index
-		return err
-	})
-	return index, err
+	controlErr := s.raw.Control(func(fd uintptr) { err = unix.IoctlIfreq(int(fd), unix.SIOCGIFINDEX, request) })
+	if err := errors.Join(controlErr, err); err != nil {
+		return fail(err)
+	}
+	return int(request.Uint32()), nil
 }
 
 // ipv4Settings reads a link's settings, an array of numbers in the order of
 // their names' numbers, from 1.
 func (s *socket) ipv4Settings(index int) (map[IPv4Setting]uint32, error) {
 	settings := make(map[IPv4Setting]uint32)
-	err := s.askLink(index, "", func(body []byte) error {
+	err := s.askLink(index, func(body []byte) error {
 		if len(body) < linkHeaderSize {
 			return fmt.Errorf("link message of %d bytes is too short", len(body))
 		}
