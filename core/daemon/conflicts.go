@@ -112,11 +112,16 @@ func (c *conflicts) changed() {
 	}
 }
 
+// listenPause is how long more changes are waited for before the kernel is told.
+// Who claims an address does so again and again.
+const listenPause = 20 * time.Millisecond
+
 // run listens until ctx ends. Telling the kernel what for takes it milliseconds,
-// so hundreds of instances that become active together are one change, and none
-// of those who tell of them waits for it.
+// so hundreds of instances that become active together are a few changes, and
+// none of those who tell of them waits for it.
 func (c *conflicts) run(ctx context.Context) error {
 	defer c.close()
+	var due <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -124,6 +129,11 @@ func (c *conflicts) run(ctx context.Context) error {
 		case report := <-c.reports:
 			c.claimed(report)
 		case <-c.wake:
+			if due == nil {
+				due = time.After(listenPause)
+			}
+		case <-due:
+			due = nil
 			c.listen()
 		}
 	}

@@ -206,7 +206,7 @@ func linkOf(view *rtnl.View, p place) speaker.Link {
 	if !ok {
 		return speaker.Link{}
 	}
-	link := speaker.Link{Exists: true, Index: l.Index, Up: l.Up}
+	link := speaker.Link{Exists: true, Index: l.Index, Up: l.Up, Addresses: make([]netip.Addr, 0, len(l.Addresses))}
 	for _, a := range l.Addresses {
 		if !p.family.Has(a.Addr()) || a.Tentative || a.Duplicate || p.family == wire.IPv6 && !a.Addr().IsLinkLocalUnicast() {
 			continue

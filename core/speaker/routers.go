@@ -16,7 +16,7 @@ func (l *loop) set(now time.Time, name string, config vrrp.Config, unicast *Unic
 		l.remove(now, name)
 		ok = false
 	}
-	l.stale = true
+	l.stale, l.virtual = true, nil
 	if !ok {
 		r = &router{
 			name: name, config: config, machine: vrrp.New(config), index: -1,
@@ -58,7 +58,7 @@ func (l *loop) remove(now time.Time, name string) {
 	delete(l.byName, name)
 	list := &l.byVRID[r.config.VRID]
 	*list = slices.DeleteFunc(*list, func(x *router) bool { return x == r })
-	l.stale = true
+	l.stale, l.virtual = true, nil
 }
 
 func (l *loop) post(now time.Time, name string, event vrrp.Event) {
@@ -126,15 +126,17 @@ type sources struct{ any, linkLocal, routed netip.Addr }
 // usualSources leaves out what is virtual. A left-over of a crash must not be
 // chosen: it is about to be removed, and it would win ties it has no right to.
 func (l *loop) usualSources() sources {
-	virtual := make(map[netip.Addr]bool)
-	for _, r := range l.byName {
-		for _, a := range r.config.Addresses {
-			virtual[a] = true
+	if l.virtual == nil {
+		l.virtual = make(map[netip.Addr]bool)
+		for _, r := range l.byName {
+			for _, a := range r.config.Addresses {
+				l.virtual[a] = true
+			}
 		}
 	}
 	var usual sources
 	for _, a := range l.link.Addresses {
-		if virtual[a] {
+		if l.virtual[a] {
 			continue
 		}
 		for _, place := range []struct {

@@ -57,6 +57,8 @@ type loop struct {
 	// stale says that other sockets may be needed, and that routers may have to
 	// be told another source address.
 	stale bool
+	// virtual are the addresses of all routers, nil before they are needed.
+	virtual map[netip.Addr]bool
 
 	alarm Alarm
 	// armed is when the alarm goes off, zero if it does not.

@@ -189,11 +189,9 @@ func (s *Speaker) Remove(name string) {
 	s.mail.put(func(now time.Time) { s.loop.remove(now, name) })
 }
 
-// SetLink tells what is true of the interface. Only the latest counts.
-func (s *Speaker) SetLink(link Link) {
-	link.Addresses = slices.Clone(link.Addresses)
-	s.mail.putLink(link)
-}
+// SetLink tells what is true of the interface. Only the latest counts. The
+// addresses must not be changed afterwards.
+func (s *Speaker) SetLink(link Link) { s.mail.putLink(link) }
 
 // Post hands an event to a router. One that does not exist misses nothing.
 func (s *Speaker) Post(name string, event vrrp.Event) {

@@ -96,9 +96,10 @@ type entry struct {
 // there tells whether nothing is to be done about an entry that is held.
 func (e *entry) there() bool { return e.Present && e.asWanted }
 
-// table is what was found in one source. Only the map of its kind is used.
+// table is what was found in one source. Only the map of its kind is used. The
+// addresses are those of the list that it was made of.
 type table struct {
-	addresses map[netip.Prefix]inet.Address
+	addresses map[netip.Prefix]*inet.Address
 	routes    map[routeSlot]inet.Route
 	rules     map[ruleSlot]bool
 }
@@ -126,14 +127,19 @@ func (t table) find(w *wish) (present, asWanted bool) {
 // marked tells whether an address that was found carries halo's mark.
 func (t table) marked(s slot) bool {
 	a, ok := s.(addressSlot)
-	return ok && t.addresses[a.prefix].Protocol == inet.ProtocolHalo
+	if !ok {
+		return false
+	}
+	found, ok := t.addresses[a.prefix]
+	return ok && found.Protocol == inet.ProtocolHalo
 }
 
 func tableOfAddresses(list []inet.Address) table {
-	t := table{addresses: make(map[netip.Prefix]inet.Address, len(list))}
-	for _, a := range list {
+	t := table{addresses: make(map[netip.Prefix]*inet.Address, len(list))}
+	for i := range list {
+		a := &list[i]
 		// With several peers, halo's is the one that is asked about.
-		if t.addresses[a.Prefix].Protocol != inet.ProtocolHalo {
+		if first, taken := t.addresses[a.Prefix]; !taken || first.Protocol != inet.ProtocolHalo {
 			t.addresses[a.Prefix] = a
 		}
 	}
