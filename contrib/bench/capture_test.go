@@ -2,10 +2,8 @@ package bench
 
 import (
 	"net/netip"
-	"os"
 	"testing"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -24,49 +22,16 @@ type capture struct {
 	adverts chan advert
 }
 
-// newCapture listens on the switch's own interface until the test ends.
+// newCapture reads what crosses a switch until the test ends.
 func newCapture(t *testing.T, n *lab.Network) *capture {
 	t.Helper()
-	var file *os.File
-	err := n.Do(func() error {
-		const protocol = unix.ETH_P_IP>>8 | unix.ETH_P_IP<<8&0xff00
-		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
-		if err != nil {
-			return err
-		}
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
-			return err
-		}
-		file = os.NewFile(uintptr(fd), "capture")
-		return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: protocol, Ifindex: n.Index("switch")})
-	})
-	if err != nil {
-		t.Fatalf("capture on the switch: %v", err)
-	}
-	t.Cleanup(func() { _ = file.Close() })
 	c := &capture{adverts: make(chan advert, 4096)}
-	conn, err := file.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		buf, oob := make([]byte, 2048), make([]byte, 128)
-		for {
-			var size, oobSize int
-			var readErr error
-			if err := conn.Read(func(fd uintptr) bool {
-				size, oobSize, _, _, readErr = unix.Recvmsg(int(fd), buf, oob, 0)
-				return readErr != unix.EAGAIN
-			}); err != nil || readErr != nil {
-				close(c.adverts)
-				return
-			}
-			if a, ok := decode(buf[:size]); ok {
-				a.at = stamp(oob[:oobSize])
-				c.adverts <- a
-			}
+	sniff(t, n, unix.ETH_P_IP, func(at time.Time, frame []byte) {
+		if a, ok := decode(frame[min(etherLength, len(frame)):]); ok {
+			a.at = at
+			c.adverts <- a
 		}
-	}()
+	})
 	return c
 }
 
@@ -81,20 +46,6 @@ func decode(p []byte) (advert, bool) {
 		return advert{}, false
 	}
 	return advert{source: netip.AddrFrom4([4]byte(p[12:16])), priority: p[header+2]}, true
-}
-
-func stamp(oob []byte) time.Time {
-	messages, err := unix.ParseSocketControlMessage(oob)
-	if err != nil {
-		return time.Time{}
-	}
-	for _, m := range messages {
-		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_TIMESTAMPNS {
-			ts := (*unix.Timespec)(unsafe.Pointer(&m.Data[0]))
-			return time.Unix(ts.Unix())
-		}
-	}
-	return time.Time{}
 }
 
 // drain forgets what was captured so far.

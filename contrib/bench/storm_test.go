@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +28,7 @@ const (
 func TestStorm(t *testing.T) {
 	begin(t)
 	heading(fmt.Sprintf("%d virtual routers x %d addresses, every %s", stormRouters, stormAddresses, stormInterval))
-	say("%-12s %-14s %-12s %-14s %-12s %-12s %-10s %-10s", "", "crash: last", "announced", "return: last", "announced", "both active", "active", "backup")
+	say("%-12s %-14s %-12s %-12s %-14s %-12s %-12s %-10s %-10s", "", "crash: last", "work", "announced", "return: last", "announced", "both active", "active", "backup")
 	for _, kind := range []string{"halo", "keepalived"} {
 		if kind == "keepalived" && !haveKeepalived() {
 			continue
@@ -79,7 +78,7 @@ func storm(t *testing.T, kind string) {
 	began := time.Now()
 	start(a, priorityA)
 	back := c.settle(t, began, macA, macB)
-	say("%-12s %-14s %-12d %-14s %-12d %-12s %-10s %-10s", kind, milliseconds(crash.last), crash.packets, milliseconds(back.last-back.first), back.packets,
+	say("%-12s %-14s %-12s %-12d %-14s %-12d %-12s %-10s %-10s", kind, milliseconds(crash.last), milliseconds(crash.work), crash.packets, milliseconds(back.last-back.first), back.packets,
 		milliseconds(back.both), percent(float64(activeCPU)/float64(window)), percent(float64(backupCPU)/float64(window)))
 }
 
@@ -134,37 +133,13 @@ type stormFrame struct {
 
 func newStormCapture(t *testing.T, n *lab.Network) *stormCapture {
 	t.Helper()
-	var file *os.File
-	if err := n.Do(func() error {
-		const all = unix.ETH_P_ALL<<8 | unix.ETH_P_ALL>>8
-		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, all)
-		if err != nil {
-			return err
-		}
-		file = os.NewFile(uintptr(fd), "capture")
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 64<<20); err != nil {
-			return err
-		}
-		return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: n.Index("switch")})
-	}); err != nil {
-		t.Fatalf("capture on the switch: %v", err)
-	}
-	t.Cleanup(func() { _ = file.Close() })
 	c := &stormCapture{frames: make(chan stormFrame, 1<<18)}
-	go func() {
-		buf := make([]byte, 256)
-		for {
-			size, err := file.Read(buf)
-			if err != nil {
-				close(c.frames)
-				return
-			}
-			if f, ok := stormDecode(buf[:size]); ok {
-				f.at = time.Now()
-				c.frames <- f
-			}
+	sniff(t, n, unix.ETH_P_ALL, func(at time.Time, frame []byte) {
+		if f, ok := stormDecode(frame); ok {
+			f.at = at
+			c.frames <- f
 		}
-	}()
+	})
 	return c
 }
 
@@ -181,11 +156,12 @@ func stormDecode(p []byte) (stormFrame, bool) {
 		f.address = sender
 		return f, sender == target
 	case unix.ETH_P_IP:
-		return f, p[23] == 112 && p[14+4*int(p[14]&0xf)+2] != 0 // Not a goodbye.
+		return f, p[23] == 112 && p[etherLength+4*int(p[etherLength]&0xf)+2] != 0 // Not a goodbye.
 	}
 	return f, false
 }
 
+// reset forgets what was announced so far.
 func (c *stormCapture) reset() {
 	for len(c.frames) > 0 {
 		<-c.frames
@@ -197,7 +173,10 @@ func (c *stormCapture) reset() {
 // advertised.
 type moved struct {
 	first, last, both time.Duration
-	packets           int
+	// work is from the first advertisement of the machine that takes over to the
+	// announcement of the last address.
+	work    time.Duration
+	packets int
 }
 
 // settle reads until all addresses have been announced from one machine and the
@@ -222,7 +201,7 @@ func (c *stormCapture) settle(t *testing.T, cause time.Time, to, from [6]byte) (
 				if m.first == 0 {
 					m.first = f.at.Sub(cause)
 				}
-				m.last = f.at.Sub(cause)
+				m.last, m.work = f.at.Sub(cause), f.at.Sub(began)
 			case f.mac == to && began.IsZero():
 				began = f.at
 			case f.mac == from && !began.IsZero():
