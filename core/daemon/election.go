@@ -27,6 +27,7 @@ type election struct {
 	groups    *syncGroups
 	tracking  *tracking
 	conflicts *conflicts
+	presence  *presence
 
 	// mu guards what follows. It is held over whole reloads, so nothing that
 	// the election itself calls may take it.
@@ -88,6 +89,7 @@ func newElection(kernel *rtnl.Handle, announcer vip.Announcer, s sockets, logger
 	e.groups = newSyncGroups(e.post, logger)
 	e.tracking = newTracking(tracked{e}, logger)
 	e.conflicts = newConflicts(e.post, logger)
+	e.presence = newPresence(announcer, logger)
 	e.addresses = vip.New(vip.Kernel{Addresses: kernel, Routes: kernel, Rules: kernel}, announcer, e, logger)
 	return e
 }
@@ -127,6 +129,7 @@ func (e *election) apply(next electorate) error {
 		}
 	}
 	e.tracking.apply(next.generation)
+	e.presence.apply(next.routers)
 	used := make(map[place]bool)
 	for _, s := range e.places.all() {
 		used[s.place] = true
@@ -168,6 +171,9 @@ func (e *election) speakerOf(p place) *running {
 // watch tells the drivers of every change of links and addresses until ctx
 // ends.
 func (e *election) watch(ctx context.Context, changes *rtnl.Subscription) {
+	var introducing sync.WaitGroup
+	introducing.Go(func() { e.presence.run(ctx) })
+	defer introducing.Wait()
 	for {
 		select {
 		case <-ctx.Done():
@@ -187,6 +193,7 @@ func (e *election) linksChanged(view *rtnl.View) {
 	e.addresses.LinksChanged(links)
 	e.tracking.linksChanged(view)
 	e.conflicts.linksChanged(view)
+	e.presence.linksChanged(view)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.view != nil && view.Overruns > e.view.Overruns {
