@@ -15,15 +15,16 @@ func single(priority int) settings {
 	return settings{version: 3, interval: "0.2", preempt: true, priority: priority, vips: []string{vip + "/24"}}
 }
 
-// TestDeletedAddressComesBack is R20: somebody deletes the virtual address of
-// the active router; it is restored, and the router stays active.
-func TestDeletedAddressComesBack(t *testing.T) {
+// TestR20AddressStolen: somebody deletes the virtual address of the active
+// router; it is restored, and the router stays active. Somebody takes the links
+// down and up, which removes it as well; one of the two has it then.
+func TestR20AddressStolen(t *testing.T) {
 	t.Parallel()
 	n := lab.New(t)
 	a := n.Host("a", aSource+"/24")
 	b := n.Host("b", bSource+"/24")
 	active := a.Halo(haloConfig(single(150)))
-	b.Halo(haloConfig(single(100)))
+	backup := b.Halo(haloConfig(single(100)))
 	n.WaitOwner(vip, a)
 	since := active.Status(t).VRRPInstances["VI_1"].Since
 	a.DelAddress("eth0", vip+"/24")
@@ -36,20 +37,41 @@ func TestDeletedAddressComesBack(t *testing.T) {
 		addresses := active.Status(t).VRRPInstances["VI_1"].Addresses
 		return len(addresses) == 1 && addresses[0].Restores >= 1
 	})
+	for range 3 {
+		for _, r := range []struct {
+			host *lab.Host
+			halo *lab.Halo
+		}{{b, backup}, {a, active}} {
+			r.host.SetDown("eth0")
+			r.halo.WaitState(t, "VI_1", "fault")
+			r.host.SetUp("eth0")
+		}
+		active.WaitState(t, "VI_1", "active")
+		n.WaitOwner(vip, a)
+		n.HoldsOwner(vip, a, downInterval(200*time.Millisecond))
+	}
 }
 
-// TestInterfaceRecreated is R21: the interface is deleted and made anew many
-// times; the router rejoins each time and leaks no descriptor.
-func TestInterfaceRecreated(t *testing.T) {
+// TestR21InterfaceRecreated: the interface is deleted and made anew many times,
+// with another index each time, and reloads follow; the router rejoins each time
+// and leaks no descriptor.
+func TestR21InterfaceRecreated(t *testing.T) {
 	t.Parallel()
 	n := lab.New(t)
 	a := n.Host("a", aSource+"/24")
 	halo := a.Halo(haloConfig(single(150)))
 	n.WaitOwner(vip, a)
+	pid, priority := halo.PID(), 150
 	recreate := func() {
+		index := a.Index("eth0")
 		a.DeleteLink("eth0")
 		halo.WaitState(t, "VI_1", "fault")
 		a.Port = n.Attach(a.Namespace, "eth0", aSource+"/24")
+		if again := a.Index("eth0"); again == index {
+			t.Fatalf("the new interface has the old one's index %d", index)
+		}
+		priority++
+		halo.MustReload(t, haloConfig(single(priority)))
 		halo.WaitState(t, "VI_1", "active")
 		lab.Eventually(t, "the address is on the new interface", func() bool { return a.HasAddress("eth0", vip) })
 	}
@@ -59,6 +81,9 @@ func TestInterfaceRecreated(t *testing.T) {
 		recreate()
 	}
 	lab.Eventually(t, "no more descriptors than before", func() bool { return descriptors(t, halo) <= before })
+	if s := halo.Status(t).VRRPInstances["VI_1"]; !halo.Alive() || halo.PID() != pid || int(s.Priority) != priority {
+		t.Errorf("process %d with priority %d, want %d with %d", halo.PID(), s.Priority, pid, priority)
+	}
 }
 
 func descriptors(t *testing.T, h *lab.Halo) int {
@@ -70,9 +95,9 @@ func descriptors(t *testing.T, h *lab.Halo) int {
 	return len(entries)
 }
 
-// TestInterfaceAppearsLate is R22 and its kin: neither an interface nor an
-// address is there at start, and each absence heals without a restart.
-func TestInterfaceAppearsLate(t *testing.T) {
+// TestR22InterfaceAbsentAtStart: neither an interface nor an address is there at
+// start, and each absence heals without a restart, from fault by way of backup.
+func TestR22InterfaceAbsentAtStart(t *testing.T) {
 	t.Parallel()
 	n := lab.New(t)
 	host := n.Host("a")
@@ -83,6 +108,7 @@ func TestInterfaceAppearsLate(t *testing.T) {
 	halo.WaitState(t, "VI_1", "fault") // up, but without a source address
 	host.AddAddress("eth0", aSource+"/24")
 	n.WaitOwner(vip, host)
+	waitTransitions(t, halo, "VI_1", "initialize -> fault", "fault -> backup", "backup -> active")
 	t.Log("the link goes down and up")
 	host.Pull()
 	lab.Eventually(t, "the address is given up", func() bool { return !host.HasAddress("eth0", vip) })
@@ -91,18 +117,42 @@ func TestInterfaceAppearsLate(t *testing.T) {
 	n.WaitOwner(vip, host)
 }
 
-// TestLeftOverIsRemoved is R33: an address left by a crash is removed by a
-// router that starts as backup.
-func TestLeftOverIsRemoved(t *testing.T) {
+// TestR33LeftOverOnABackup: addresses of both families left by a crash are
+// removed by a router that starts as backup, and by one that gets the instance
+// by a reload.
+func TestR33LeftOverOnABackup(t *testing.T) {
 	t.Parallel()
-	n := lab.New(t)
-	a, b := n.Host("a", aSource+"/24"), n.Host("b", bSource+"/24")
-	a.Halo(haloConfig(single(150)))
-	n.WaitOwner(vip, a)
-	b.AddAddress("eth0", vip+"/24")
-	b.Halo(haloConfig(single(100)))
-	n.WaitOwner(vip, a)
-	n.HoldsOwner(vip, a, time.Second)
+	for _, how := range []string{"start", "reload"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			n := lab.New(t)
+			a, b := n.Host("a", aSource+"/24"), n.Host("b", bSource+"/24")
+			with := func(priority int) string {
+				s := single(priority)
+				s.vips = []string{vip + "/24", linkVIP6 + "/64", vip6 + "/64"}
+				return haloConfig(s)
+			}
+			list := []string{vip, linkVIP6, vip6}
+			a.Halo(with(150))
+			for _, address := range list {
+				n.WaitOwner(address, a)
+			}
+			for _, address := range []string{vip + "/24", linkVIP6 + "/64", vip6 + "/64"} {
+				b.AddAddress("eth0", address)
+			}
+			if how == "start" {
+				b.Halo(with(100))
+			} else {
+				other := b.Halo(instance(7, 100))
+				other.WaitState(t, "VI_7", "active")
+				other.MustReload(t, instance(7, 100)+with(100))
+			}
+			for _, address := range list {
+				n.WaitOwner(address, a)
+				n.HoldsOwner(address, a, downInterval(200*time.Millisecond))
+			}
+		})
+	}
 }
 
 // TestStopCleansUp proves that SIGTERM ends halo with status 0 and leaves

@@ -151,10 +151,10 @@ func TestEqualPriorities(t *testing.T) {
 	})
 }
 
-// TestFreeze is R17: an active router that was frozen while the other took
+// TestR17SnapshotFreeze: an active router that was frozen while the other took
 // over wakes up, exactly one owner remains, and a third host's neighbour
-// cache points to it.
-func TestFreeze(t *testing.T) {
+// cache points to it: its announcements came after the other's last.
+func TestR17SnapshotFreeze(t *testing.T) {
 	t.Parallel()
 	eachPair(t, func(t *testing.T, p pairing, s settings, interval time.Duration) {
 		w := newPair(t, p, s.with(150), s.with(100))

@@ -43,20 +43,28 @@ func TestFailedCheckSurvivesReload(t *testing.T) {
 	s.waitTable("w1 is back by its check", map[string]int{"w1": 1, "w2": 1})
 }
 
-// TestChangedCheckOnFailedServer is R2: a server that failed its old check is
-// admitted by the successes of the new one.
-func TestChangedCheckOnFailedServer(t *testing.T) {
+// TestR2ChangedCheckOnFailedServer: a server that failed its old check is
+// admitted by the successes of the new one, and by nothing else.
+func TestR2ChangedCheckOnFailedServer(t *testing.T) {
 	s := newSite(t, "nat")
 	script := newScript(t, 1)
 	s.start(s.web(misc(script.path), "w1"))
 	lab.Eventually(t, "w1 is down", func() bool { return s.state("w1") == "down" })
+	s.servers["w1"].down()
 	s.halo.MustReload(t, instance+s.web(tcpCheck, "w1"))
+	watch := s.watchTable(map[string]int{})
+	lab.Eventually(t, "the new check has failed", func() bool {
+		checks := s.halo.Status(t).VirtualServers["web"].RealServers[s.servers["w1"].address].Checks
+		return len(checks) == 1 && checks[0].Type == "tcp" && checks[0].Outcome == "fail"
+	})
+	watch.stop("before the new check succeeds")
+	s.servers["w1"].up()
 	s.waitTable("w1 is admitted", map[string]int{"w1": 1})
 }
 
-// TestChangedCheckOnHealthyServer is R3: a healthy server whose check is
+// TestR3ChangedCheckOnHealthyServer: a healthy server whose check is
 // pointed at a closed port stays in until that check fails, and leaves once.
-func TestChangedCheckOnHealthyServer(t *testing.T) {
+func TestR3ChangedCheckOnHealthyServer(t *testing.T) {
 	s := newSite(t, "nat")
 	s.start(s.web(tcpCheck, "w1", "w2"))
 	s.waitTable("both serve", map[string]int{"w1": 1, "w2": 1})
