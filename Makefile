@@ -93,7 +93,7 @@ generate-check: generate ## fail if what is committed is not what generate makes
 
 .PHONY: rewrite
 rewrite: ## write the golden files of the tests anew, and show what changed
-	@$(GO) test -count=1 ./core/config ./core/pool ./core/vrrp -rewrite
+	@$(GO) test -count=1 ./core/bfd ./core/config ./core/pool ./core/track ./core/vrrp ./core/vrrp/ledger -rewrite
 	@git diff --stat
 
 .PHONY: tools
