@@ -28,8 +28,8 @@ type row struct {
 
 // The groups that the table's rows share.
 var (
-	pure    = []string{"core/bfd", "core/ipvs", "core/pool", "core/track", "core/vrrp", "core/vrrp/wire"} //nolint:gochecknoglobals // a constant
-	sdkFace = []string{"sdk/check", "sdk/host", "sdk/schema"}                                             //nolint:gochecknoglobals // a constant
+	pure    = []string{"core/bfd", "core/ipvs", "core/pool", "core/radv", "core/track", "core/vrrp", "core/vrrp/wire"} //nolint:gochecknoglobals // a constant
+	sdkFace = []string{"sdk/check", "sdk/host", "sdk/schema"}                                                          //nolint:gochecknoglobals // a constant
 )
 
 // table is the import table. core/daemon alone connects the drivers; nothing
@@ -40,6 +40,7 @@ func table() []row {
 		{"core/bfd", kindPure, nil},
 		{"core/ipvs", kindPure, nil},
 		{"core/pool", kindPure, []string{"core/ipvs"}},
+		{"core/radv", kindPure, nil},
 		{"core/track", kindPure, nil},
 		{"core/vrrp/ledger", kindFree, nil},
 		{"core/vrrp/wire", kindPure, nil},
@@ -56,6 +57,7 @@ func table() []row {
 		{"core/checks", kindDrive, driver},
 		{"core/notify", kindDrive, driver},
 		{"core/pluginhost", kindDrive, driver},
+		{"core/radvspeaker", kindDrive, driver},
 		{"core/speaker", kindDrive, driver},
 		{"core/vip", kindDrive, join(driver, []string{"core/kernel/rtnl/inet"})}, // pure values
 
