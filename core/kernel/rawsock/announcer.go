@@ -38,15 +38,15 @@ func (a *Announcer) Announce(link string, addresses []netip.Addr) error {
 			return AppendGratuitousARP(b, mac, address.As4()), nil
 		}
 		if !known {
-			router, known = forwardsIPv6(link), true
+			router, known = ForwardsIPv6(link), true
 		}
 		return appendAdvertised(b, mac, address, router)
 	})
 }
 
-// forwardsIPv6 reads the setting for the link in the calling thread's network
+// ForwardsIPv6 reads the setting for the link in the calling thread's network
 // namespace. Where there is none, nothing is forwarded.
-func forwardsIPv6(link string) bool {
+func ForwardsIPv6(link string) bool {
 	value, err := os.ReadFile(filepath.Join("/proc/sys/net/ipv6/conf", filepath.Base(link), "forwarding"))
 	return err == nil && !bytes.HasPrefix(value, []byte("0"))
 }
