@@ -128,6 +128,7 @@ func printInstances(w io.Writer, s control.Status) error {
 			v.Interface, v.VirtualRouterID, peer, addresses(v), reasonOf(v))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.VRRPInstances)) {
+		printMissing(p, name, s.VRRPInstances[name])
 		for _, m := range s.VRRPInstances[name].Mismatches {
 			p.line("! %s: %s", name, m)
 		}
@@ -139,6 +140,34 @@ func printInstances(w io.Writer, s control.Status) error {
 		return p.err
 	}
 	return tw.Flush()
+}
+
+// printMissing says what an active instance should hold and does not, and why.
+func printMissing(p *printer, name string, v control.VRRPInstance) {
+	const most = 3
+	var missing []string
+	for _, a := range v.Addresses {
+		if a.Present {
+			continue
+		}
+		word := a.Address
+		if a.Interface != "" {
+			word += " on " + a.Interface
+		}
+		missing = append(missing, word)
+	}
+	if v.State != "active" || len(missing) == 0 {
+		return
+	}
+	text := strings.Join(missing[:min(most, len(missing))], ", ")
+	if more := len(missing) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	why := v.EntryError
+	if why == "" {
+		why = "not put there yet"
+	}
+	p.line("! %s: missing %s: %s", name, text, why)
 }
 
 func printGroups(w io.Writer, s control.Status) error {

@@ -62,7 +62,7 @@ func table() []row {
 		{"core/vip", kindDrive, join(driver, []string{"core/kernel/rtnl/inet"})}, // pure values
 
 		{"core/archtest", kindFree, nil},
-		{"core/config", kindFree, driver},
+		{"core/config", kindFree, join(driver, []string{"core/kernel/rtnl/inet"})}, // pure values
 		{"core/journal", kindFree, pure},
 		{"core/control", kindFree, join(pure, []string{"core/journal"})},
 		{"core/daemon/...", kindFree, join(sdkFace, []string{"core/..."})},

@@ -75,6 +75,8 @@ func (c *comparison) values(name string, old, next any) {
 		if a, b := peers(before), peers(next.([]UnicastPeer)); a != b {
 			c.add(name, a, b)
 		}
+	case []Address:
+		c.entries(name, texts(before, addressName), texts(next.([]Address), addressName))
 	case []*Check:
 		compareKeyed(c, name, before, next.([]*Check), func(check *Check) string { return check.Name }, c.checks)
 	default:
@@ -244,12 +246,6 @@ func shown(v any) string {
 		return mark(v.IsValid(), v.String())
 	case netip.AddrPort:
 		return mark(v.IsValid(), v.String())
-	case []netip.Prefix:
-		words := make([]string, 0, len(v))
-		for _, p := range v {
-			words = append(words, p.String())
-		}
-		return strings.Join(words, ", ")
 	case []string:
 		return strings.Join(v, ", ")
 	case uint16:

@@ -16,7 +16,7 @@ type form[T any] interface {
 }
 
 // integers takes a whole number within bounds.
-type integers[T int | int64 | uint8 | uint16] struct{ low, high T }
+type integers[T int | int64 | uint8 | uint16 | uint32] struct{ low, high T }
 
 func (f integers[T]) expected() string {
 	if f.high == f.low+1 {
@@ -353,6 +353,8 @@ func inFile(def any) string {
 		return "[" + strings.Join(parts, ", ") + "]"
 	case Environment:
 		return ""
+	case fmt.Stringer:
+		return strconv.Quote(def.String())
 	default:
 		return fmt.Sprint(def)
 	}

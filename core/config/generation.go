@@ -56,18 +56,20 @@ type Global struct {
 
 // Instance is [vrrp_instance.NAME].
 type Instance struct {
-	Name          string         `json:"-"`
-	Interface     string         `json:"interface"`
-	VRID          uint8          `json:"virtual_router_id"`
-	Version       uint8          `json:"version"`         // 2 or 3, default 3
-	Priority      uint8          `json:"priority"`        // 1..255, default 100; 255 = address owner
-	Interval      time.Duration  `json:"advert_interval"` // default 1s; v2 whole seconds 1s..255s, v3 10ms..40.95s in steps of 10ms
-	Preempt       bool           `json:"preempt"`         // default true
-	PreemptDelay  time.Duration  `json:"preempt_delay"`   // default 0, at most 1000s
-	Addresses     []netip.Prefix `json:"addresses"`       // 1..255; without a length: /32
-	SourceAddress netip.Addr     `json:"source_address"`  // default (invalid): the interface's first address
-	Checksum      string         `json:"checksum"`        // v3 only: "pseudo-header" (default) or "plain"
-	GARP          GARP           `json:"garp"`
+	Name          string        `json:"-"`
+	Interface     string        `json:"interface"`
+	VRID          uint8         `json:"virtual_router_id"`
+	Version       uint8         `json:"version"`         // 2 or 3, default 3
+	Priority      uint8         `json:"priority"`        // 1..255, default 100; 255 = address owner
+	Interval      time.Duration `json:"advert_interval"` // default 1s; v2 whole seconds 1s..255s, v3 10ms..40.95s in steps of 10ms
+	Preempt       bool          `json:"preempt"`         // default true
+	PreemptDelay  time.Duration `json:"preempt_delay"`   // default 0, at most 1000s
+	Addresses     []Address     `json:"addresses"`       // 1..255, advertised; without a length: /32 or /128
+	SourceAddress netip.Addr    `json:"source_address"`  // default (invalid): the interface's first address
+	Checksum      string        `json:"checksum"`        // v3 only: "pseudo-header" (default) or "plain"
+	GARP          GARP          `json:"garp"`
+	// Excluded move with Addresses and are not advertised.
+	Excluded []Address `json:"excluded_addresses"`
 	// UnicastPeers are the other routers, told one by one in place of the
 	// multicast group; none is multicast.
 	UnicastPeers []UnicastPeer `json:"unicast_peers"`

@@ -21,9 +21,13 @@ func (r *reader) instance(t *table) *Instance {
 		// The upper bound is Keepalived's.
 		PreemptDelay: ask(t, "preempt_delay", durations{high: 1000 * time.Second}).or(0),
 		// RFC 9568 §5.2.5: the count of addresses is one octet, and not 0.
-		Addresses:     ask(t, "addresses", lists[netip.Prefix]{prefixes{}, 1, 255, "addresses"}).required(),
+		Addresses:     ask(t, "addresses", lists[Address]{addressForm{}, 1, 255, "addresses"}).required(),
 		SourceAddress: ask(t, "source_address", hosts{"192.0.2.2"}).optional(),
 		Checksum:      ask(t, "checksum", words{allowed: []string{"pseudo-header", "plain"}}).or("pseudo-header"),
+	}
+	in.Excluded = ask(t, "excluded_addresses", lists[Address]{addressForm{}, 1, maxEntries, "addresses"}).optional()
+	if r.record != nil {
+		r.table(join(t.path, "addresses")+"[]", newTable(0), nil).address()
 	}
 	in.UnicastPeers = ask(t, "unicast_peers", lists[UnicastPeer]{peerForm{}, 1, 64, "peers"}).optional()
 	in.UnicastAnySource = ask(t, "unicast_any_source", booleans{}).or(false)
@@ -98,24 +102,24 @@ func (t *table) versionRules(in *Instance) {
 	case !in.AlsoV2:
 	case in.Version == 2:
 		t.wrong("also_version_2", "version is 2 already", "version = 3, or no also_version_2", "")
-	case !slices.ContainsFunc(in.Addresses, func(p netip.Prefix) bool { return p.Addr().Is4() }) && t.fine("addresses"):
+	case !slices.ContainsFunc(in.Addresses, func(p Address) bool { return p.Addr().Is4() }) && t.fine("addresses"):
 		t.wrong("also_version_2", "version 2 of VRRP has no IPv6", "an IPv4 address, or no also_version_2", "")
 	}
-	if six := slices.IndexFunc(in.Addresses, func(p netip.Prefix) bool { return p.Addr().Is6() }); six >= 0 && in.Version == 3 && t.fine("addresses") &&
+	if six := slices.IndexFunc(in.Addresses, func(p Address) bool { return p.Addr().Is6() }); six >= 0 && in.Version == 3 && t.fine("addresses") &&
 		!in.Addresses[six].Addr().IsLinkLocalUnicast() {
 		// RFC 9568 §5.2.9.
 		n := t.addressNodes()[six]
 		t.reader.report(SeverityWarning, n.start, Problem{
 			Key:      index(join(t.path, "addresses"), six),
-			Message:  quoted(in.Addresses[six].String()) + " is the first IPv6 address and is not link-local: other implementations may drop such advertisements",
+			Message:  quoted(in.Addresses[six].Prefix.String()) + " is the first IPv6 address and is not link-local: other implementations may drop such advertisements",
 			Expected: `a link-local address in front of it, such as "fe80::10/64"`,
 		})
 	}
-	if six := slices.IndexFunc(in.Addresses, func(p netip.Prefix) bool { return p.Addr().Is6() }); six >= 0 && in.Version == 2 && t.fine("addresses") {
+	if six := slices.IndexFunc(in.Addresses, func(p Address) bool { return p.Addr().Is6() }); six >= 0 && in.Version == 2 && t.fine("addresses") {
 		t.wrong("version", "version 2 of VRRP has no IPv6, and "+in.Addresses[six].Addr().String()+" is", "version = 3", "3")
 	}
 	if a := in.SourceAddress; a.IsValid() && t.fine("source_address", "addresses") &&
-		!slices.ContainsFunc(in.Addresses, func(p netip.Prefix) bool { return p.Addr().Is4() == a.Is4() }) {
+		!slices.ContainsFunc(in.Addresses, func(p Address) bool { return p.Addr().Is4() == a.Is4() }) {
 		t.wrong("source_address", quoted(a.String())+" is of a family of which there is no address", "an address of the family that moves", "")
 	}
 	if a := in.SourceAddress; a.Is6() && !a.IsLinkLocalUnicast() && len(in.UnicastPeers) == 0 && t.fine("source_address") {
@@ -145,25 +149,39 @@ func (t *table) preemptRules(in *Instance) {
 
 // addressRules judges addresses against each other and against the source.
 func (t *table) addressRules(in *Instance) {
-	if !t.fine("addresses") {
-		return
+	type seen struct {
+		list string
+		line int
+		bits int
 	}
-	lines := map[netip.Addr]int{}
-	for i, item := range t.addressNodes() {
-		address := in.Addresses[i].Addr()
-		if line, twice := lines[address]; twice {
-			t.reader.report(SeverityError, item.start, Problem{
-				Key:      index(join(t.path, "addresses"), i),
-				Message:  fmt.Sprintf("%s is in the list already, on line %d, with another prefix length", address, line),
+	before := map[addressPlace]seen{}
+	for _, list := range t.addressLists(in) {
+		for i, n := range list.nodes {
+			a := list.addresses[i]
+			place := placeOf(a, in.Interface)
+			line := t.reader.source.line(n.start)
+			// An advertisement from an address that moves would move with it.
+			if in.SourceAddress == a.Addr() && in.Priority != 255 && t.fine("source_address", "priority") {
+				t.wrong("source_address", quoted(a.Addr().String())+" is one of the addresses of this instance", "an address that stays on this machine", "")
+			}
+			first, twice := before[place]
+			if !twice {
+				before[place] = seen{list.key, line, a.Bits()}
+				continue
+			}
+			where, how := "in the list", ""
+			if first.list != list.key {
+				where = "in " + first.list
+			}
+			if first.bits != a.Bits() {
+				how = ", with another prefix length"
+			}
+			t.reader.report(SeverityError, n.start, Problem{
+				Key:      index(join(t.path, list.key), i),
+				Message:  fmt.Sprintf("%s is %s already, on line %d%s", a.Addr(), where, first.line, how),
 				Expected: "each of the addresses once",
 			})
-			t.bad = append(t.bad, "addresses")
-			continue
-		}
-		lines[address] = t.reader.source.line(item.start)
-		// An advertisement from an address that moves would move with it.
-		if in.SourceAddress == address && in.Priority != 255 && t.fine("source_address", "priority") {
-			t.wrong("source_address", quoted(address.String())+" is one of the addresses of this instance", "an address that stays on this machine", "")
+			t.bad = append(t.bad, list.key)
 		}
 	}
 }
@@ -173,7 +191,7 @@ func (t *table) unicastRules(in *Instance) {
 	if in.UnicastAnySource && len(in.UnicastPeers) == 0 {
 		t.odd("unicast_any_source", "has no effect without unicast_peers", "unicast_peers, or no unicast_any_source")
 	}
-	if len(in.UnicastPeers) == 0 || !t.fine("unicast_peers", "addresses") {
+	if len(in.UnicastPeers) == 0 || !t.fine("unicast_peers", "addresses", "excluded_addresses") {
 		return
 	}
 	lines := map[netip.Addr]int{}
@@ -185,9 +203,9 @@ func (t *table) unicastRules(in *Instance) {
 		switch {
 		case twice:
 			message = fmt.Sprintf("%s is in the list already, on line %d", peer.Address, line)
-		case slices.ContainsFunc(in.Addresses, func(p netip.Prefix) bool { return p.Addr() == peer.Address }):
+		case slices.ContainsFunc(slices.Concat(in.Addresses, in.Excluded), func(p Address) bool { return p.Addr() == peer.Address }):
 			message = peer.Address.String() + " is one of the addresses that move"
-		case !slices.ContainsFunc(in.Addresses, func(p netip.Prefix) bool { return p.Addr().Is4() == peer.Address.Is4() }):
+		case !slices.ContainsFunc(in.Addresses, func(p Address) bool { return p.Addr().Is4() == peer.Address.Is4() }):
 			message = peer.Address.String() + " is of a family of which there is no address"
 		default:
 			continue
@@ -238,8 +256,11 @@ func (f peerForm) read(v value) (UnicastPeer, bool) {
 }
 
 // addressNodes returns the elements of addresses in the file.
-func (t *table) addressNodes() []*node {
-	if n := t.node.entries["addresses"]; n != nil {
+func (t *table) addressNodes() []*node { return t.elements("addresses") }
+
+// elements returns those of a list in the file.
+func (t *table) elements(key string) []*node {
+	if n := t.node.entries[key]; n != nil {
 		return n.items
 	}
 	return nil
@@ -248,7 +269,7 @@ func (t *table) addressNodes() []*node {
 // routerSet finds instances that would get in each other's way.
 type routerSet struct {
 	routers   map[router]*table
-	addresses map[netip.Addr]place
+	addresses map[addressPlace]place
 }
 
 // router is what must be unique on a network (RFC 9568 §5.2.3).
@@ -267,11 +288,11 @@ type place struct {
 // add compares an instance with those before it.
 func (s *routerSet) add(t *table, in *Instance) {
 	if s.routers == nil {
-		s.routers, s.addresses = map[router]*table{}, map[netip.Addr]place{}
+		s.routers, s.addresses = map[router]*table{}, map[addressPlace]place{}
 	}
 	for _, six := range []bool{false, true} {
 		if !t.fine("interface", "virtual_router_id", "addresses") ||
-			!slices.ContainsFunc(in.Addresses, func(p netip.Prefix) bool { return p.Addr().Is6() == six }) {
+			!slices.ContainsFunc(in.Addresses, func(p Address) bool { return p.Addr().Is6() == six }) {
 			continue
 		}
 		key := router{in.Interface, in.VRID, six}
@@ -283,19 +304,26 @@ func (s *routerSet) add(t *table, in *Instance) {
 			s.routers[key] = t
 		}
 	}
-	if !t.fine("addresses") {
-		return
+	for _, list := range t.addressLists(in) {
+		s.addAddresses(t, list, in.Interface)
 	}
-	for i, item := range t.addressNodes() {
-		address := in.Addresses[i].Addr()
-		if first, taken := s.addresses[address]; taken {
-			t.reader.report(SeverityError, item.start, Problem{
-				Key:      index(join(t.path, "addresses"), i),
-				Message:  fmt.Sprintf("%s is an address of %s, on line %d", address, first.path, t.reader.source.line(first.offset)),
+}
+
+// addAddresses compares addresses with those of the instances before.
+func (s *routerSet) addAddresses(t *table, list addressList, iface string) {
+	for i, n := range list.nodes {
+		a := list.addresses[i]
+		where := placeOf(a, iface)
+		first, taken := s.addresses[where]
+		switch {
+		case !taken:
+			s.addresses[where] = place{t.path, n.start}
+		case first.path != t.path:
+			t.reader.report(SeverityError, n.start, Problem{
+				Key:      index(join(t.path, list.key), i),
+				Message:  fmt.Sprintf("%s is an address of %s, on line %d", a.Addr(), first.path, t.reader.source.line(first.offset)),
 				Expected: "each address in one instance",
 			})
-			continue
 		}
-		s.addresses[address] = place{t.path, item.start}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/halo-ha/halo/core/kernel/rtnl/inet"
 	"github.com/halo-ha/halo/sdk/schema"
 )
 
@@ -22,6 +23,15 @@ func compare(want, got any) string {
 	return cmp.Diff(want, got,
 		cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{}),
 		cmpopts.IgnoreUnexported(Generation{}))
+}
+
+// plain are addresses of which nothing is said but themselves.
+func plain(prefixes ...string) []Address {
+	list := make([]Address, 0, len(prefixes))
+	for _, p := range prefixes {
+		list = append(list, Address{Address: inet.Address{Prefix: netip.MustParsePrefix(p), Deprecated: strings.HasSuffix(p, "/128")}})
+	}
+	return list
 }
 
 func loadGood(t *testing.T, name string) *Generation {
@@ -67,7 +77,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Instances: map[string]*Instance{"VI_1": {
 			Name: "VI_1", Interface: "eth0", VRID: 51, Version: 3, Priority: 100, Interval: time.Second,
-			Preempt: true, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/32")}, Checksum: "pseudo-header",
+			Preempt: true, Addresses: plain("192.0.2.10/32"), Checksum: "pseudo-header",
 			GARP: GARP{Repeat: 5, Delay: 5 * time.Second, RefreshRepeat: 1, LowerPriorityRepeat: 5, LowerPriorityDelay: 5 * time.Second},
 		}},
 		VirtualServers: map[string]*VirtualServer{},
@@ -146,22 +156,35 @@ func TestEveryKey(t *testing.T) {
 			"VI_1": {
 				Name: "VI_1", Interface: "eth0", VRID: 51, Version: 2, Priority: 150, Interval: 3 * time.Second,
 				Preempt: true, PreemptDelay: time.Minute, Checksum: "pseudo-header",
-				Addresses: []netip.Prefix{
-					netip.MustParsePrefix("192.0.2.10/24"), netip.MustParsePrefix("192.0.2.11/32"), netip.MustParsePrefix("198.51.100.1/31"),
-				},
+				Addresses:     plain("192.0.2.10/24", "192.0.2.11/32", "198.51.100.1/31"),
 				SourceAddress: netip.MustParseAddr("192.0.2.2"),
 				GARP:          GARP{Repeat: 3, Refresh: time.Minute, RefreshRepeat: 2, LowerPriorityDelay: 1500 * time.Millisecond},
 				Auth:          &Auth{Type: "pass", Password: NewSecret("sesame")},
 			},
 			"VI_2": {
 				Name: "VI_2", Interface: "eth0", VRID: 52, Version: 3, Priority: 255, Interval: 40950 * time.Millisecond,
-				Preempt: true, Checksum: "plain", Addresses: []netip.Prefix{netip.MustParsePrefix("203.0.113.1/24")},
+				Preempt: true, Checksum: "plain", Addresses: plain("203.0.113.1/24"),
 				SourceAddress: netip.MustParseAddr("203.0.113.1"),
-				GARP:          GARP{Repeat: 5, Delay: 5 * time.Second, RefreshRepeat: 1, LowerPriorityRepeat: 5, LowerPriorityDelay: 5 * time.Second},
+				Excluded: []Address{
+					{Address: inet.Address{Prefix: netip.MustParsePrefix("10.0.0.1/8")}},
+					{Interface: "eth7", Address: inet.Address{
+						Prefix: netip.MustParsePrefix("10.0.0.9/29"), Label: "eth7:vip", Scope: inet.ScopeLink,
+						Broadcast: netip.MustParseAddr("10.0.0.15"), NoPrefixRoute: true,
+					}},
+					{Address: inet.Address{Prefix: netip.MustParsePrefix("10.0.0.17/32"), Peer: netip.MustParseAddr("10.0.0.18"), Scope: 99}},
+					{Interface: "eth7", Optional: true, Address: inet.Address{
+						Prefix: netip.MustParsePrefix("2001:db8::1/64"), PreferredFor: time.Minute, DetectDuplicates: true,
+					}},
+					{Address: inet.Address{Prefix: netip.MustParsePrefix("2001:db8::2/128"), Home: true, ManageTemporary: true}},
+					{Address: inet.Address{Prefix: netip.MustParsePrefix("2001:db8::3/64"), Deprecated: true}},
+					{Address: inet.Address{Prefix: netip.MustParsePrefix("10.0.0.25/29"), Broadcast: netip.MustParseAddr("10.0.0.24")}},
+					{Address: inet.Address{Prefix: netip.MustParsePrefix("10.0.0.33/29"), Broadcast: netip.MustParseAddr("10.0.0.39")}},
+				},
+				GARP: GARP{Repeat: 5, Delay: 5 * time.Second, RefreshRepeat: 1, LowerPriorityRepeat: 5, LowerPriorityDelay: 5 * time.Second},
 			},
 			"inside": {
 				Name: "inside", Interface: "eth3", VRID: 53, Version: 3, Priority: 120, Interval: time.Second,
-				Preempt: true, Checksum: "pseudo-header", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.129/25"), netip.MustParsePrefix("fe80::129/64"), netip.MustParsePrefix("2001:db8::129/128")},
+				Preempt: true, Checksum: "pseudo-header", Addresses: plain("192.0.2.129/25", "fe80::129/64", "2001:db8::129/128"),
 				GARP:  GARP{Repeat: 5, Delay: 5 * time.Second, RefreshRepeat: 1, LowerPriorityRepeat: 5, LowerPriorityDelay: 5 * time.Second},
 				Track: []TrackUse{{Tracker: "tunnel"}, {Tracker: "quorum", Weight: 40}}, TrackInterfaces: []string{"eth4", "eth5"},
 				UnicastPeers:     []UnicastPeer{{Address: netip.MustParseAddr("192.0.2.130")}, {Address: netip.MustParseAddr("fe80::2"), MinTTL: 254, MaxTTL: 255}},
@@ -169,7 +192,7 @@ func TestEveryKey(t *testing.T) {
 			},
 			"dmz": {
 				Name: "dmz", Interface: "eth4", VRID: 54, Version: 3, Priority: 120, Interval: time.Second,
-				Preempt: true, Checksum: "pseudo-header", Addresses: []netip.Prefix{netip.MustParsePrefix("198.51.100.129/25")},
+				Preempt: true, Checksum: "pseudo-header", Addresses: plain("198.51.100.129/25"),
 				GARP: GARP{Repeat: 5, Delay: 5 * time.Second, RefreshRepeat: 1, LowerPriorityRepeat: 5, LowerPriorityDelay: 5 * time.Second},
 			},
 		},

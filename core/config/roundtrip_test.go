@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/halo-ha/halo/core/kernel/rtnl/inet"
 )
 
 // TestRoundTrip draws generations, writes each as a file in one of the ways
@@ -100,16 +102,19 @@ func drawInstance(t *rapid.T, number int) *Instance {
 	}
 	for i := range rapid.IntRange(1, 5).Draw(t, "addresses") {
 		address := netip.AddrFrom4([4]byte{10, byte(number), byte(i), 77})
-		in.Addresses = append(in.Addresses, netip.PrefixFrom(address, rapid.IntRange(1, 32).Draw(t, "bits")))
+		in.Addresses = append(in.Addresses, drawAddress(t, netip.PrefixFrom(address, rapid.IntRange(1, 32).Draw(t, "bits"))))
 	}
 	if in.Version == 3 && rapid.Bool().Draw(t, "ipv6") {
-		in.Addresses = append(in.Addresses, netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfe, 0x80, 15: byte(number + 1)}), rapid.IntRange(1, 128).Draw(t, "bits6")))
+		in.Addresses = append(in.Addresses, drawAddress(t, netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfe, 0x80, 15: byte(number + 1)}), rapid.IntRange(1, 128).Draw(t, "bits6"))))
 		in.AlsoV2 = rapid.Bool().Draw(t, "also_version_2")
+	}
+	for i := range rapid.IntRange(0, 3).Draw(t, "excluded") {
+		in.Excluded = append(in.Excluded, drawAddress(t, netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 14: byte(number), 15: byte(i + 1)}), 64)))
 	}
 	if rapid.Bool().Draw(t, "unicast") {
 		in.UnicastAnySource = rapid.Bool().Draw(t, "any")
 		in.UnicastPeers = []UnicastPeer{{netip.AddrFrom4([4]byte{10, 9, 9, 9}), 0, 0}, {netip.AddrFrom4([4]byte{10, 9, 9, 8}), rapid.Uint8().Draw(t, "min"), 255}}
-		if slices.ContainsFunc(in.Addresses, func(p netip.Prefix) bool { return p.Addr().Is6() }) {
+		if slices.ContainsFunc(in.Addresses, func(p Address) bool { return p.Addr().Is6() }) {
 			in.UnicastPeers = append(in.UnicastPeers, UnicastPeer{netip.MustParseAddr("2001:db8::9"), 1, 0})
 		}
 	}
@@ -117,6 +122,27 @@ func drawInstance(t *rapid.T, number int) *Instance {
 		in.SourceAddress = netip.AddrFrom4([4]byte{192, 0, 2, byte(number)})
 	}
 	return in
+}
+
+// drawAddress draws what else is said of an address.
+func drawAddress(t *rapid.T, p netip.Prefix) Address {
+	a := Address{Address: inet.Address{Prefix: p, Deprecated: deprecated(p)}}
+	if rapid.Bool().Draw(t, "plain") {
+		return a
+	}
+	a.Interface = rapid.SampledFrom([]string{"", "eth7"}).Draw(t, "elsewhere")
+	a.Optional, a.NoPrefixRoute = rapid.Bool().Draw(t, "optional"), rapid.Bool().Draw(t, "noprefixroute")
+	lifetime := rapid.IntRange(0, 9).Draw(t, "preferred")
+	a.Deprecated, a.PreferredFor = lifetime == 0, time.Duration(lifetime)*time.Minute
+	if p.Addr().Is6() {
+		a.Home, a.ManageTemporary, a.DetectDuplicates = rapid.Bool().Draw(t, "home"), rapid.Bool().Draw(t, "mngtmpaddr"), rapid.Bool().Draw(t, "dad")
+		return a
+	}
+	a.Label = rapid.SampledFrom([]string{"", "eth7:1"}).Draw(t, "label")
+	a.Scope = inet.Scope(rapid.Uint8().Draw(t, "scope"))
+	a.Broadcast = netip.AddrFrom4([4]byte{10, 255, 255, rapid.Uint8().Draw(t, "broadcast")})
+	a.Peer = netip.AddrFrom4([4]byte{10, 254, 254, rapid.Uint8().Draw(t, "peer")})
+	return a
 }
 
 func drawTracker(t *rapid.T, number int) *Tracker {
@@ -290,6 +316,47 @@ func (w *writer) peers(in *Instance) {
 	w.b.WriteString("]\n")
 }
 
+// addresses writes a list of addresses: alone where that says it all.
+func (w *writer) addresses(key string, list []Address) {
+	fmt.Fprintf(&w.b, "%s = [\n", key)
+	for _, a := range list {
+		if a == (Address{Address: inet.Address{Prefix: a.Prefix, Deprecated: deprecated(a.Prefix)}}) && w.draws("alone") {
+			fmt.Fprintf(&w.b, "\t'%s', # an address\n", a.Prefix)
+			continue
+		}
+		w.b.WriteString("\t{ " + strings.Join(addressKeys(a), ", ") + " },\n")
+	}
+	w.b.WriteString("]\n")
+}
+
+func addressKeys(a Address) []string {
+	keys := []string{fmt.Sprintf("address = %q", a.Prefix), fmt.Sprintf("required = %t", !a.Optional), fmt.Sprintf("noprefixroute = %t", a.NoPrefixRoute)}
+	if a.Interface != "" {
+		keys = append(keys, fmt.Sprintf("interface = %q", a.Interface))
+	}
+	switch {
+	case a.Deprecated:
+		keys = append(keys, `preferred_lifetime = "0s"`)
+	case a.PreferredFor == 0:
+		keys = append(keys, `preferred_lifetime = "forever"`)
+	default:
+		keys = append(keys, fmt.Sprintf("preferred_lifetime = %q", a.PreferredFor))
+	}
+	if a.Addr().Is6() {
+		return append(keys, fmt.Sprintf("home = %t", a.Home), fmt.Sprintf("mngtmpaddr = %t", a.ManageTemporary), fmt.Sprintf("dad = %t", a.DetectDuplicates))
+	}
+	if a.Label != "" {
+		keys = append(keys, fmt.Sprintf("label = %q", a.Label))
+	}
+	if a.Broadcast.IsValid() {
+		keys = append(keys, fmt.Sprintf("broadcast = %q", a.Broadcast))
+	}
+	if a.Peer.IsValid() {
+		keys = append(keys, fmt.Sprintf("peer = %q", a.Peer))
+	}
+	return append(keys, fmt.Sprintf("scope = %d", a.Scope))
+}
+
 func (w *writer) instance(name string, in *Instance, g *Generation) {
 	garp := fmt.Sprintf("repeat = %d|delay = %q|refresh = %q|refresh_repeat = %d|lower_priority_repeat = %d|lower_priority_delay = %q",
 		in.GARP.Repeat, in.GARP.Delay, in.GARP.Refresh, in.GARP.RefreshRepeat, in.GARP.LowerPriorityRepeat, in.GARP.LowerPriorityDelay)
@@ -302,11 +369,10 @@ func (w *writer) instance(name string, in *Instance, g *Generation) {
 	if in.PreemptDelay > 0 || w.draws("preempt_delay written") {
 		fmt.Fprintf(&w.b, "preempt_delay = %q\n", in.PreemptDelay)
 	}
-	w.b.WriteString("addresses = [\n")
-	for _, address := range in.Addresses {
-		fmt.Fprintf(&w.b, "\t'%s', # an address\n", address)
+	w.addresses("addresses", in.Addresses)
+	if len(in.Excluded) > 0 {
+		w.addresses("excluded_addresses", in.Excluded)
 	}
-	w.b.WriteString("]\n")
 	w.uses(in.Track, g)
 	w.peers(in)
 	if in.SourceAddress.IsValid() {

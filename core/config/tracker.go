@@ -252,6 +252,18 @@ func (k *tracking) judge(g *Generation) {
 // track_interfaces makes. No tracker of the file can have it.
 func TrackedInterface(iface string) string { return "interface " + iface }
 
+// NeededInterfaces are those that must be up beside the instance's own: those of
+// track_interfaces, and those of addresses that it cannot do without.
+func (i *Instance) NeededInterfaces() []string {
+	list := slices.Clone(i.TrackInterfaces)
+	for _, a := range slices.Concat(i.Addresses, i.Excluded) {
+		if iface := a.On(i.Interface); !a.Optional && iface != i.Interface && !slices.Contains(list, iface) {
+			list = append(list, iface)
+		}
+	}
+	return list
+}
+
 // Tracking is what is tracked, and for whom, sorted by name.
 func (g Generation) Tracking() track.Config {
 	var c track.Config
@@ -265,7 +277,7 @@ func (g Generation) Tracking() track.Config {
 	for _, name := range slices.Sorted(maps.Keys(g.Instances)) {
 		i := g.Instances[name]
 		instance := track.Instance{Name: name, Priority: i.Priority, Uses: trackUses(i.Track)}
-		for _, iface := range i.TrackInterfaces {
+		for _, iface := range i.NeededInterfaces() {
 			instance.Uses = append(instance.Uses, track.Use{Tracker: TrackedInterface(iface)})
 			interfaces[iface] = true
 		}

@@ -167,8 +167,12 @@ func collectInstance(emit emitter, name string, v VRRPInstance) {
 		emit(vrrpLatenessMetric, late, name)
 	}
 	for _, a := range v.Addresses {
-		emit(vipPresentMetric, truth(a.Present), name, a.Address)
-		emit(vipRestoresMetric, float64(a.Restores), name, a.Address)
+		address := a.Address
+		if a.Interface != "" {
+			address += "%" + a.Interface // The same link-local one may be on several.
+		}
+		emit(vipPresentMetric, truth(a.Present), name, address)
+		emit(vipRestoresMetric, float64(a.Restores), name, address)
 	}
 }
 

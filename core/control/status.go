@@ -70,7 +70,8 @@ type VRRPInstance struct {
 	AdvertInterval       float64            `json:"advert_interval"`
 	ActiveAdvertInterval float64            `json:"active_advert_interval"`
 	Addresses            []VirtualAddress   `json:"addresses"`
-	Peer                 *Peer              `json:"peer"` // the last router heard, null when none
+	EntryError           string             `json:"entry_error,omitempty"` // why the last attempt to put something there failed
+	Peer                 *Peer              `json:"peer"`                  // the last router heard, null when none
 	Mismatches           []string           `json:"mismatches"`
 	UnicastPeers         []UnicastPeer      `json:"unicast_peers,omitempty"`
 	Conflicts            []Conflict         `json:"conflicts"` // who else claims the addresses, while active
@@ -117,6 +118,9 @@ type VirtualAddress struct {
 	Address  string `json:"address"` // with prefix length
 	Present  bool   `json:"present"` // on this machine, as the kernel says
 	Restores uint64 `json:"restores"`
+	// Interface is empty for the instance's.
+	Interface string `json:"interface,omitempty"`
+	Excluded  bool   `json:"excluded,omitempty"` // not in the advertisements
 }
 
 // Histogram counts durations.

@@ -42,10 +42,15 @@ type listening struct {
 
 // holding is an instance that is active.
 type holding struct {
-	iface     string
-	addresses []netip.Addr
+	addresses []located
 	claims    map[netip.Addr]*claim
 	total     uint64
+}
+
+// located is an address with the interface that it is on.
+type located struct {
+	iface string
+	netip.Addr
 }
 
 // claim is the last thing that somebody said of an address.
@@ -63,14 +68,16 @@ func newConflicts(post func(string, vrrp.Event), logger *slog.Logger) *conflicts
 }
 
 // hold says that an instance is active.
-func (c *conflicts) hold(instance, iface string, addresses []netip.Addr) {
+func (c *conflicts) hold(instance string, addresses []located) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	h := &holding{iface: iface, addresses: addresses, claims: map[netip.Addr]*claim{}}
+	h := &holding{addresses: addresses, claims: map[netip.Addr]*claim{}}
 	if old := c.holders[instance]; old != nil {
 		h.total = old.total
-		if old.iface == iface {
-			h.claims = old.claims
+		for _, a := range addresses {
+			if k := old.claims[a.Addr]; k != nil && slices.Contains(old.addresses, a) {
+				h.claims[a.Addr] = k
+			}
 		}
 	}
 	c.holders[instance] = h
@@ -86,13 +93,13 @@ func (c *conflicts) release(instance string) {
 }
 
 // renew takes over what a reload has made of an instance, if it is active.
-func (c *conflicts) renew(instance, iface string, addresses []netip.Addr) {
+func (c *conflicts) renew(instance string, addresses []located) {
 	c.mu.Lock()
 	h := c.holders[instance]
-	same := h != nil && h.iface == iface && slices.Equal(h.addresses, addresses)
+	same := h != nil && slices.Equal(h.addresses, addresses)
 	c.mu.Unlock()
 	if h != nil && !same {
-		c.hold(instance, iface, addresses)
+		c.hold(instance, addresses)
 	}
 }
 
@@ -175,7 +182,9 @@ func (c *conflicts) wanted() (view *rtnl.View, held map[string][]netip.Addr) {
 	defer c.mu.Unlock()
 	held = map[string][]netip.Addr{}
 	for _, h := range c.holders {
-		held[h.iface] = append(held[h.iface], h.addresses...)
+		for _, a := range h.addresses {
+			held[a.iface] = append(held[a.iface], a.Addr)
+		}
 	}
 	for _, addresses := range held {
 		slices.SortFunc(addresses, netip.Addr.Compare)
@@ -209,14 +218,15 @@ func (c *conflicts) claimed(report rawsock.Conflict) {
 	defer c.mu.Unlock()
 	mac := net.HardwareAddr(report.MAC[:])
 	for name, h := range c.holders {
-		if !slices.Contains(h.addresses, report.Address) {
+		at := slices.IndexFunc(h.addresses, func(a located) bool { return a.Addr == report.Address })
+		if at < 0 {
 			continue
 		}
 		k := h.claims[report.Address]
 		if k == nil || !slices.Equal(k.mac, mac) {
 			k = &claim{mac: slices.Clone(mac)}
 			h.claims[report.Address] = k
-			c.logger.Warn("somebody else claims a virtual address", "instance", name, "iface", h.iface, "address", report.Address, "mac", mac.String())
+			c.logger.Warn("somebody else claims a virtual address", "instance", name, "iface", h.addresses[at].iface, "address", report.Address, "mac", mac.String())
 		}
 		k.at = report.At
 		k.packets += uint64(max(report.Packets, 0)) //nolint:gosec // Not negative.

@@ -33,8 +33,9 @@ type election struct {
 	// the election itself calls may take it.
 	mu       sync.Mutex
 	speakers map[place]*running
-	view     *rtnl.View     // nil before the kernel was first looked at: nothing is known of links then
-	ending   sync.WaitGroup // speakers that have been started
+	moving   map[located]bool // addresses that move without being advertised
+	view     *rtnl.View       // nil before the kernel was first looked at: nothing is known of links then
+	ending   sync.WaitGroup   // speakers that have been started
 }
 
 // place is where routers speak: their interface, and their family.
@@ -84,7 +85,7 @@ func realSockets() sockets {
 func newElection(kernel *rtnl.Handle, announcer vip.Announcer, s sockets, logger *slog.Logger) *election {
 	e := &election{
 		sockets: s, logger: logger,
-		speakers: make(map[place]*running), places: places{speakers: make(map[string]*running), held: make(map[string][]netip.Addr)},
+		speakers: make(map[place]*running), places: places{speakers: make(map[string]*running), held: make(map[string][]located)},
 	}
 	e.groups = newSyncGroups(e.post, logger)
 	e.tracking = newTracking(tracked{e}, logger)
@@ -101,6 +102,7 @@ func (e *election) apply(next electorate) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.groups.apply(next.members)
+	e.moving = next.moving()
 	for name, s := range e.places.all() {
 		r, stays := next.routers[name]
 		if stays && r.place() == s.place {
@@ -112,13 +114,14 @@ func (e *election) apply(next electorate) error {
 			e.addresses.Remove(name)
 		}
 	}
+	e.tellLinks()
 	var failures []error
 	for name, r := range next.routers {
 		e.addresses.Set(addressConfig(name, &r))
 		s := e.speakerOf(r.place())
 		e.places.put(name, s)
-		e.places.hold(name, r.vrrp.Addresses)
-		e.conflicts.renew(name, s.iface, r.vrrp.Addresses)
+		e.places.hold(name, r.located())
+		e.conflicts.renew(name, r.located())
 		set := s.Set
 		if r.unicast != nil {
 			set = func(name string, c vrrp.Config) error { return s.SetUnicast(name, c, *r.unicast) }
@@ -129,7 +132,7 @@ func (e *election) apply(next electorate) error {
 		}
 	}
 	e.tracking.apply(next.generation)
-	e.presence.apply(next.routers)
+	e.presence.apply(next)
 	used := make(map[place]bool)
 	for _, s := range e.places.all() {
 		used[s.place] = true
@@ -158,7 +161,7 @@ func (e *election) speakerOf(p place) *running {
 	})}
 	e.speakers[p] = s
 	if e.view != nil {
-		s.SetLink(linkOf(e.view, p))
+		s.SetLink(linkOf(e.view, p, e.moving))
 	}
 	e.ending.Go(func() {
 		if err := s.Run(ctx); err != nil {
@@ -200,22 +203,31 @@ func (e *election) linksChanged(view *rtnl.View) {
 		e.logger.Warn("notifications of the kernel were lost; its links and addresses were read anew", "overruns", view.Overruns)
 	}
 	e.view = view
+	e.tellLinks()
+}
+
+// tellLinks tells every speaker of its interface. mu is held.
+func (e *election) tellLinks() {
+	if e.view == nil {
+		return
+	}
 	for p, s := range e.speakers {
-		s.SetLink(linkOf(view, p))
+		s.SetLink(linkOf(e.view, p, e.moving))
 	}
 }
 
 // linkOf is what a speaker is told of its interface: the addresses of the family
-// it speaks. IPv6 advertises from link-local ones (RFC 9568 §5.1.2.1), once the
-// kernel is sure that nobody else has them.
-func linkOf(view *rtnl.View, p place) speaker.Link {
+// it speaks, without those that are moving. IPv6
+// advertises from link-local ones (RFC 9568 §5.1.2.1), once the kernel is sure
+// that nobody else has them.
+func linkOf(view *rtnl.View, p place, moving map[located]bool) speaker.Link {
 	l, ok := view.Link(p.iface)
 	if !ok {
 		return speaker.Link{}
 	}
 	link := speaker.Link{Exists: true, Index: l.Index, Up: l.Up, Addresses: make([]netip.Addr, 0, len(l.Addresses))}
 	for _, a := range l.Addresses {
-		if !p.family.Has(a.Addr()) || a.Tentative || a.Duplicate || p.family == wire.IPv6 && !a.Addr().IsLinkLocalUnicast() {
+		if !p.family.Has(a.Addr()) || a.Tentative || a.Duplicate || moving[located{p.iface, a.Addr()}] || p.family == wire.IPv6 && !a.Addr().IsLinkLocalUnicast() {
 			continue
 		}
 		link.Addresses = append(link.Addresses, a.Addr())

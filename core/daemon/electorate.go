@@ -1,7 +1,7 @@
 package daemon
 
 import (
-	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/halo-ha/halo/core/config"
@@ -22,12 +22,22 @@ type electorate struct {
 type router struct {
 	instance  *config.Instance
 	family    wire.Family
-	addresses []netip.Prefix
+	addresses []config.Address // advertised
+	excluded  []config.Address // those that go with them
 	vrrp      vrrp.Config
 	unicast   *speaker.Unicast // nil is multicast
 }
 
 func (r *router) place() place { return place{r.instance.Interface, r.family} }
+
+// located are all addresses that move with the router, each where it goes.
+func (r *router) located() []located {
+	all := make([]located, 0, len(r.addresses)+len(r.excluded))
+	for _, a := range slices.Concat(r.addresses, r.excluded) {
+		all = append(all, located{a.On(r.instance.Interface), a.Addr()})
+	}
+	return all
+}
 
 // An instance with addresses of both families is two routers, which move as one.
 // Their names are no names that a file can have.
@@ -62,6 +72,7 @@ func prepare(g *config.Generation, hold time.Duration) (electorate, error) {
 			names[name] = append(names[name], own)
 			all.routers[own] = r
 		}
+		all.furnish(i, names[name])
 		if len(names[name]) > 1 && !grouped[name] {
 			all.enroll(bothName(name), names[name])
 		}
@@ -74,6 +85,38 @@ func prepare(g *config.Generation, hold time.Duration) (electorate, error) {
 		all.enroll(name, members)
 	}
 	return all, nil
+}
+
+// furnish gives the routers of an instance what moves with them and is not
+// advertised: to the router of its family or, where there is none, to the only
+// one.
+func (e *electorate) furnish(i *config.Instance, names []string) {
+	of := func(ipv6 bool) string {
+		for _, name := range names {
+			if (e.routers[name].family == wire.IPv6) == ipv6 {
+				return name
+			}
+		}
+		return names[0]
+	}
+	for _, a := range i.Excluded {
+		name := of(a.Addr().Is6())
+		r := e.routers[name]
+		r.excluded = append(r.excluded, a)
+		e.routers[name] = r
+	}
+}
+
+// moving are the addresses that move without being advertised, of which a speaker
+// does not know that it must not speak from them.
+func (e *electorate) moving() map[located]bool {
+	all := map[located]bool{}
+	for _, r := range e.routers {
+		for _, a := range r.located()[len(r.addresses):] {
+			all[a] = true
+		}
+	}
+	return all
 }
 
 // enroll makes a group of routers.

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"maps"
-	"net/netip"
 	"sync"
 )
 
@@ -12,18 +11,18 @@ type places struct {
 	mu       sync.Mutex
 	speakers map[string]*running
 	// held are the virtual addresses of each instance.
-	held map[string][]netip.Addr
+	held map[string][]located
 }
 
 // addresses are an instance's virtual addresses.
-func (p *places) addresses(instance string) []netip.Addr {
+func (p *places) addresses(instance string) []located {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.held[instance]
 }
 
 // hold says which addresses an instance has.
-func (p *places) hold(instance string, addresses []netip.Addr) {
+func (p *places) hold(instance string, addresses []located) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.held[instance] = addresses

@@ -27,6 +27,7 @@ type presence struct {
 	mu       sync.Mutex
 	view     *rtnl.View // nil before the kernel was first looked at
 	wanted   []claimant
+	virtual  map[located]bool         // never this machine's own
 	standing map[string]standing      // by interface, as far as it has been announced
 	waiting  map[string]*introduction // by interface
 }
@@ -65,11 +66,14 @@ func newPresence(announcer vip.Announcer, logger *slog.Logger) *presence {
 }
 
 // apply takes over the routers of a generation.
-func (p *presence) apply(routers map[string]router) {
+func (p *presence) apply(next electorate) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.wanted = nil
-	for _, r := range routers {
+	p.wanted, p.virtual = nil, map[located]bool{}
+	for _, r := range next.routers {
+		for _, a := range r.located() {
+			p.virtual[a] = true
+		}
 		if r.unicast != nil {
 			p.wanted = append(p.wanted, claimant{r.place(), r.vrrp.Source})
 		}
@@ -92,7 +96,7 @@ func (p *presence) compare() {
 	}
 	now := map[string]standing{}
 	for _, c := range p.wanted {
-		link := linkOf(p.view, c.place)
+		link := linkOf(p.view, c.place, p.virtual)
 		source := c.source
 		if !source.IsValid() && len(link.Addresses) > 0 {
 			source = link.Addresses[0]

@@ -59,8 +59,8 @@ virtual_router_id = 52
 addresses = ["198.51.100.10/24"]
 `
 
-// routersOf are the routers of a file.
-func routersOf(t *testing.T, text string) map[string]router {
+// electorateOf is the election of a file.
+func electorateOf(t *testing.T, text string) electorate {
 	t.Helper()
 	g, problems := config.Parse("halo.toml", []byte(text), config.Unseen{})
 	if g == nil {
@@ -70,7 +70,7 @@ func routersOf(t *testing.T, text string) map[string]router {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e.routers
+	return e
 }
 
 // A machine whose peers speak to it alone introduces itself whenever it has become
@@ -93,16 +93,16 @@ func TestPresence(t *testing.T) {
 		up := func(index int, addresses ...string) *rtnl.View {
 			l := link("eth0", true, addresses...)
 			l.Index = index
-			return &rtnl.View{Links: []rtnl.Link{l, link("eth1", true, "198.51.100.1/24")}}
+			return &rtnl.View{Links: []rtnl.Link{l, link("eth1", true, "198.51.100.10/24", "198.51.100.1/24")}}
 		}
-		p.apply(routersOf(t, unicastFile))
+		p.apply(electorateOf(t, unicastFile))
 		wait("before the kernel was looked at", nil)
-		p.linksChanged(up(3, "192.0.2.9/24"))
+		p.linksChanged(up(3, "192.0.2.9/24", "192.0.2.10/24"))
 		wait("without the address it speaks from", nil)
 		p.linksChanged(up(3, "192.0.2.9/24", "192.0.2.1/24"))
 		wait("with it", introduced("eth0 [192.0.2.1]"))
 		p.linksChanged(up(3, "192.0.2.9/24", "192.0.2.1/24", "192.0.2.10/24"))
-		p.apply(routersOf(t, unicastFile))
+		p.apply(electorateOf(t, unicastFile))
 		wait("when nothing of that has changed", nil)
 
 		down := up(3, "192.0.2.1/24")
@@ -133,7 +133,7 @@ func TestPresence(t *testing.T) {
 		heard.err = nil
 		both := strings.Replace(unicastFile, `addresses = ["198.51.100.10/24"]`, `addresses = ["198.51.100.10/24"]
 unicast_peers = ["198.51.100.2"]`, 1)
-		p.apply(routersOf(t, both))
+		p.apply(electorateOf(t, both))
 		wait("a router that has become one of unicast", introduced("eth1 [198.51.100.1]"))
 	})
 }

@@ -167,7 +167,7 @@ func instanceStatus(i *config.Instance, r speaker.RouterSnapshot, held vip.Statu
 		Interface: i.Interface, VirtualRouterID: r.VRID, Version: uint8(r.Version),
 		Priority: r.Priority, EffectivePriority: r.EffectivePriority,
 		AdvertInterval: r.Interval.Seconds(), ActiveAdvertInterval: r.ActiveAdverInterval.Seconds(),
-		Addresses: []control.VirtualAddress{}, Mismatches: []string{}, Conflicts: []control.Conflict{},
+		Mismatches: []string{}, Conflicts: []control.Conflict{},
 		Counters: counters(r.Counters), AdvertLateness: map[string]float64{"max": r.Lateness.Max.Seconds()},
 		AdvertGap:               map[string]float64{"max": r.Gap.Max.Seconds()},
 		AdvertLatenessHistogram: histogram(&r.Lateness), AdvertGapHistogram: histogram(&r.Gap),
@@ -185,9 +185,8 @@ func instanceStatus(i *config.Instance, r speaker.RouterSnapshot, held vip.Statu
 	if held.Lost && held.Error != "" {
 		v.Faults = append(v.Faults, held.Error)
 	}
-	for _, a := range held.Addresses {
-		v.Addresses = append(v.Addresses, control.VirtualAddress{Address: a.Address.Prefix.String(), Present: a.Present, Restores: uint64(a.Restores)})
-	}
+	v.EntryError = held.Error
+	v.Addresses = addressStatus(held, i.Interface)
 	if r.Peer.Address.IsValid() {
 		v.Peer = &control.Peer{Address: r.Peer.Address.String(), Priority: r.Peer.Priority, Heard: r.Peer.Heard}
 	}
@@ -195,6 +194,22 @@ func instanceStatus(i *config.Instance, r speaker.RouterSnapshot, held vip.Statu
 		v.Mismatches = append(v.Mismatches, fmt.Sprintf("%s with %s: here %s, there %s", m.Kind, m.Peer, m.Ours, m.Theirs))
 	}
 	return v
+}
+
+// addressStatus are the addresses that are held, or to be held, with where they
+// are when that is not the usual interface.
+func addressStatus(held vip.Status, usual string) []control.VirtualAddress {
+	list := make([]control.VirtualAddress, 0, len(held.Addresses))
+	for _, a := range held.Addresses {
+		address := control.VirtualAddress{
+			Address: a.Address.Prefix.String(), Present: a.Present, Restores: uint64(a.Restores), Excluded: a.Excluded, //nolint:gosec // Not negative.
+		}
+		if a.Address.Interface != usual {
+			address.Interface = a.Address.Interface
+		}
+		list = append(list, address)
+	}
+	return list
 }
 
 // histogram adds buckets up, as those who read them expect it.

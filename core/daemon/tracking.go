@@ -103,7 +103,7 @@ func (t *tracking) apply(g *config.Generation) {
 		t.trackers = map[string]*config.Tracker{}
 	}
 	for _, i := range g.Instances {
-		for _, iface := range i.TrackInterfaces {
+		for _, iface := range i.NeededInterfaces() {
 			name := config.TrackedInterface(iface)
 			t.trackers[name] = &config.Tracker{Name: name, Type: "interface", Interface: iface}
 		}

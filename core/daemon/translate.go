@@ -54,7 +54,7 @@ func routerOf(i *config.Instance, family wire.Family) (router, error) {
 	return r, nil
 }
 
-func routerConfig(i *config.Instance, addresses []netip.Prefix) (vrrp.Config, error) {
+func routerConfig(i *config.Instance, addresses []config.Address) (vrrp.Config, error) {
 	c := vrrp.Config{
 		Version: wire.Version(i.Version), VRID: i.VRID, Priority: i.Priority, Interval: i.Interval,
 		Preempt: i.Preempt, PreemptDelay: i.PreemptDelay,
@@ -86,9 +86,17 @@ func routerConfig(i *config.Instance, addresses []netip.Prefix) (vrrp.Config, er
 func addressConfig(name string, r *router) vip.Instance {
 	i := r.instance
 	return vip.Instance{
-		Name: name, Interface: i.Interface, Addresses: vip.Plain(r.addresses...),
+		Name: name, Interface: i.Interface, Addresses: vipAddresses(r.addresses), Excluded: vipAddresses(r.excluded),
 		AddressOwner: i.Priority == ownerPriority, Repeat: i.GARP.Repeat,
 	}
+}
+
+func vipAddresses(list []config.Address) []vip.Address {
+	all := make([]vip.Address, len(list))
+	for n, a := range list {
+		all[n] = vip.Address(a)
+	}
+	return all
 }
 
 // ownerPriority is that of the router whose own the addresses are (RFC 9568

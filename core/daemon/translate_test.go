@@ -14,10 +14,18 @@ import (
 	"github.com/halo-ha/halo/core/vrrp/wire"
 )
 
+func addresses(prefixes ...string) []config.Address {
+	list := make([]config.Address, len(prefixes))
+	for i, p := range prefixes {
+		list[i].Prefix = netip.MustParsePrefix(p)
+	}
+	return list
+}
+
 func TestRouterConfig(t *testing.T) {
 	i := &config.Instance{
 		Name: "VI_1", Interface: "eth0", VRID: 51, Version: 2, Priority: 150, Interval: time.Second, Preempt: true, PreemptDelay: time.Minute,
-		Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24"), netip.MustParsePrefix("192.0.2.11/32")},
+		Addresses: addresses("192.0.2.10/24", "192.0.2.11/32"),
 		GARP:      config.GARP{Repeat: 5, Delay: 5 * time.Second, RefreshRepeat: 1, LowerPriorityRepeat: 5, LowerPriorityDelay: 5 * time.Second},
 		Auth:      &config.Auth{Type: "pass", Password: config.NewSecret("s3cret")},
 	}
@@ -92,6 +100,50 @@ addresses = ["2001:db8:1::10/64"]
 	all, err = prepare(generationOf(t, text+"[vrrp_sync_group.G1]\nmembers = [\"VI_1\", \"VI_2\"]\n"), 0)
 	if err != nil || len(all.members) != 1 || len(all.members["G1"]) != 3 || all.routers["VI_1/ipv6"].vrrp.Group.Name != "G1" {
 		t.Errorf("groups %+v, %v", all.members, err)
+	}
+}
+
+// What is not advertised goes with the router of its family or, where there is none,
+// with the only one. No speaker may speak from it.
+func TestExcludedGoWithTheirFamily(t *testing.T) {
+	all, err := prepare(generationOf(t, `
+[vrrp_instance.VI_1]
+interface = "eth0"
+virtual_router_id = 51
+addresses = ["192.0.2.10/24", "fe80::10/64"]
+excluded_addresses = ["192.0.2.11/24", { address = "2001:db8::11/64", interface = "eth1" }]
+
+[vrrp_instance.VI_2]
+interface = "eth0"
+virtual_router_id = 52
+addresses = ["192.0.2.20/24"]
+excluded_addresses = ["2001:db8::20/64", { address = "192.0.2.21/24", required = false, label = "eth0:1" }]
+`), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][]string{
+		"VI_1": {"192.0.2.11/24"}, "VI_1/ipv6": {"2001:db8::11/64 on eth1"}, "VI_2": {"2001:db8::20/64", "192.0.2.21/24 label eth0:1 optional"},
+	} {
+		r := all.routers[name]
+		var got []string
+		for _, a := range addressConfig(name, &r).Excluded {
+			text := a.Address.String()
+			if a.Interface != "" {
+				text += " on " + a.Interface
+			}
+			if a.Optional {
+				text += " optional"
+			}
+			got = append(got, text)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	moving := all.moving()
+	if len(moving) != 4 || !moving[located{"eth1", i4("2001:db8::11")}] || moving[located{"eth0", i4("192.0.2.10")}] {
+		t.Errorf("moving without being advertised: %v", moving)
 	}
 }
 

@@ -31,12 +31,11 @@ func (e *election) Changed(instance string, at time.Time, what vrrp.Action) {
 // watchAddresses listens for who else claims the addresses of an instance that is
 // active.
 func (e *election) watchAddresses(instance string, state vrrp.State) {
-	s := e.places.of(instance)
-	if s == nil || state != vrrp.Active {
+	if e.places.of(instance) == nil || state != vrrp.Active {
 		e.conflicts.release(instance)
 		return
 	}
-	e.conflicts.hold(instance, s.iface, e.places.addresses(instance))
+	e.conflicts.hold(instance, e.places.addresses(instance))
 }
 
 func (e *election) stateChanged(instance string, at time.Time, c vrrp.StateChanged) {
