@@ -269,8 +269,7 @@ func TestFromGroupToPeersAndBack(t *testing.T) {
 			t.Fatalf("group %v, %v", group.Group, h.state())
 		}
 		h.told()
-		// It hangs while a packet arrives, and then gets the note first.
-		h.Post("VI_1", vrrp.PriorityChanged{Priority: 100})
+		// A packet has arrived that it has not been woken for, and the note comes first.
 		group.mu.Lock()
 		b, m := from(t, config(50), "192.0.2.9", "224.0.0.18", 255)
 		group.queue = append(group.queue, datagram{b, m})
