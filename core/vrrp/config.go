@@ -38,11 +38,14 @@ type Config struct {
 	// Checksum is the form that version 3 sends. Both are accepted.
 	Checksum wire.ChecksumForm
 	// Auth is for version 2.
-	Auth         wire.Auth
+	Auth wire.Auth
+	// HMAC is for both versions, and excludes Auth. The Router only compares and
+	// names it: the trailers are the caller's, who has the clock and the marks.
+	HMAC         wire.HMAC
 	Announcement Announcement
 	// AlsoV2 makes a version 3 router speak and hear version 2 as well, while
 	// a network moves from one to the other (RFC 9568 §8.4.2). IPv4 only, and
-	// without authentication.
+	// without authentication but by HMAC.
 	AlsoV2 bool
 	// Hold is for how long from its first event the router listens without
 	// taking part in the election: see StartupHold. Only New reads it.
@@ -87,7 +90,12 @@ func (c *Config) Validate() error {
 	if err := a.Validate(); err != nil {
 		return err
 	}
+	if err := c.HMAC.Validate(); err != nil {
+		return err
+	}
 	switch {
+	case c.HMAC.Configured() && c.Auth.Type != wire.AuthNone:
+		return fmt.Errorf("authentication by trailer goes with none of type %v", c.Auth.Type)
 	case c.Priority == wire.PriorityRelease:
 		return errors.New("priority 0 is reserved for giving up")
 	case c.PreemptDelay < 0:
@@ -120,13 +128,13 @@ func (c *Config) Equal(other *Config) bool {
 	return same && a.Version == b.Version && a.VRID == b.VRID && a.Priority == b.Priority &&
 		a.Interval == b.Interval && a.Preempt == b.Preempt && a.PreemptDelay == b.PreemptDelay &&
 		a.Source == b.Source && a.Checksum == b.Checksum && a.Auth == b.Auth &&
-		a.Announcement == b.Announcement && a.AlsoV2 == b.AlsoV2 && a.Group == b.Group
+		a.HMAC.Equal(&b.HMAC) && a.Announcement == b.Announcement && a.AlsoV2 == b.AlsoV2 && a.Group == b.Group
 }
 
 // Expect is what the receive checks compare advertisements with.
 func (c *Config) Expect() wire.Expect {
 	return wire.Expect{
-		Version: c.Version, Family: c.family(), Interval: c.Interval, Auth: c.Auth, Checksum: c.Checksum,
+		Version: c.Version, Family: c.family(), Interval: c.Interval, Auth: c.Auth, HMAC: c.HMAC, Checksum: c.Checksum,
 		Addresses: c.Addresses, Group: c.family().Group(),
 	}
 }

@@ -30,6 +30,8 @@ type AdvertReceived struct {
 	Advertisement wire.Advertisement
 	Source        netip.Addr
 	Findings      wire.Findings
+	// Trailer is what it was signed with, where Findings are about that.
+	Trailer wire.Trailer
 }
 
 // AdvertRejected is an advertisement for this router that failed a receive
@@ -39,6 +41,10 @@ type AdvertRejected struct {
 	Drop          wire.DropReason
 	Advertisement wire.Advertisement
 	Source        netip.Addr
+	// Trailer is what the packet was signed with, where Signed says that it was.
+	// Nobody has vouched for it.
+	Trailer wire.Trailer
+	Signed  bool
 }
 
 // DeadlineReached is sent when the time Deadline told has come.

@@ -27,8 +27,16 @@ const (
 	MismatchChecksum
 	// MismatchVersion: another version. Dropped: both routers become active.
 	MismatchVersion
-	// MismatchAuthentication: another type or password. Dropped likewise.
+	// MismatchAuthentication: another type, password or key. Dropped likewise,
+	// unless it is permitted to do without a trailer.
 	MismatchAuthentication
+	// MismatchClock: the peer's trailers have a time that is more than half of
+	// the window away from this router's clock. Beyond the whole of it they are
+	// dropped, and both routers become active. Either clock may be wrong.
+	MismatchClock
+	// MismatchReplay: trailers are not after those that were heard before. The
+	// peer's clock was set back, or somebody repeats what it has said. Dropped.
+	MismatchReplay
 	// MismatchOtherActive: advertisements of another active router arrive
 	// while this one is active: a network that was split, or is half deaf.
 	MismatchOtherActive
@@ -44,7 +52,7 @@ const mismatchKinds = int(MismatchOwnAddress) + 1
 // String is the kind's word in logs, status and metrics.
 func (k MismatchKind) String() string {
 	names := [mismatchKinds]string{
-		"addresses", "interval", "checksum", "version", "authentication",
+		"addresses", "interval", "checksum", "version", "authentication", "clock", "replay",
 		"other_active", "two_owners", "own_address",
 	}
 	if int(k) >= len(names) {
@@ -140,6 +148,7 @@ func (r *Router) observe(now time.Time, e *AdvertReceived, actions []Action) []A
 	if a.Priority == wire.PriorityOwner && r.config.owner() && compareAddresses(e.Source, r.source) != 0 {
 		actions = r.differs(now, MismatchTwoOwners, e.Source, a, 0, actions)
 	}
+	actions = r.observeTrailer(now, e, actions)
 	r.agrees(now, e)
 	return actions
 }
@@ -159,14 +168,16 @@ func (r *Router) agrees(now time.Time, e *AdvertReceived) {
 			persists = e.Findings.Interval
 		case MismatchChecksum:
 			persists = e.Findings.Checksum
-		case MismatchVersion:
-			// One that speaks both goes on being heard in the other.
-			patience := 3 * max(r.config.Interval, e.Advertisement.Interval)
-			s.forget(func(m *mismatchEntry) bool {
-				return m.report.Peer == e.Source && now.Sub(m.seen) > patience
-			})
+		case MismatchVersion, MismatchClock, MismatchReplay:
+			// One that speaks both goes on being heard in the other. And where
+			// packets are forged in its name, it goes on being heard itself.
+			r.forgetSilent(now, s, e)
 			continue
 		case MismatchAuthentication:
+			if r.config.HMAC.Configured() {
+				r.forgetSilent(now, s, e)
+				continue
+			}
 		case MismatchTwoOwners:
 			persists = e.Advertisement.Priority == wire.PriorityOwner
 		case MismatchOtherActive, MismatchOwnAddress:
@@ -179,9 +190,24 @@ func (r *Router) agrees(now time.Time, e *AdvertReceived) {
 	}
 }
 
+// forgetSilent clears what the peer was reported for and has not done for a while,
+// although it was heard, and what nobody has heard of others for longer.
+func (r *Router) forgetSilent(now time.Time, s *mismatchState, e *AdvertReceived) {
+	patience := 3 * max(r.config.Interval, e.Advertisement.Interval)
+	s.forget(func(m *mismatchEntry) bool {
+		silent := now.Sub(m.seen)
+		return silent > patience+mismatchPause || silent > patience && m.report.Peer == e.Source
+	})
+}
+
 // silence clears what only repeated advertisements keep true.
 func (r *Router) silence(now time.Time) {
 	patience := 3 * r.config.Interval
+	for _, kind := range [...]MismatchKind{MismatchAuthentication, MismatchClock, MismatchReplay} {
+		if s := &r.mismatches[kind]; len(s.peers) > 0 {
+			s.forget(func(m *mismatchEntry) bool { return now.Sub(m.seen) > patience+mismatchPause })
+		}
+	}
 	for _, kind := range [...]MismatchKind{MismatchOtherActive, MismatchOwnAddress} {
 		if s := &r.mismatches[kind]; len(s.peers) > 0 {
 			s.forget(func(m *mismatchEntry) bool { return now.Sub(m.seen) > patience })
@@ -202,10 +228,11 @@ func (r *Router) rejected(now time.Time, e *AdvertRejected, actions []Action) []
 		return r.differs(now, MismatchAuthentication, e.Source, a, uint64(a.Auth.Type)<<8, actions)
 	case wire.DropInterval:
 		return r.differs(now, MismatchInterval, e.Source, a, uint64(a.Interval), actions)
-	case wire.DropNone, wire.DropLength, wire.DropTTL, wire.DropType, wire.DropChecksum,
-		wire.DropDestination, wire.DropNoAddresses, wire.DropZeroInterval, wire.DropSPI, wire.DropReplay,
-		wire.DropHMACMissing, wire.DropHMACMalformed, wire.DropHMACStale, wire.DropHMACUnknownKey,
+	case wire.DropLength, wire.DropHMACMissing, wire.DropHMACMalformed, wire.DropHMACStale, wire.DropHMACUnknownKey,
 		wire.DropHMACInvalid, wire.DropHMACReplay:
+		return r.trailerRejected(now, e, actions)
+	case wire.DropNone, wire.DropTTL, wire.DropType, wire.DropChecksum,
+		wire.DropDestination, wire.DropNoAddresses, wire.DropZeroInterval, wire.DropSPI, wire.DropReplay:
 	}
 	return actions
 }
@@ -239,11 +266,13 @@ func (r *Router) describe(kind MismatchKind, peer netip.Addr, a *wire.Advertisem
 		if a.Auth.Type == c.Auth.Type {
 			return c.Auth.Type.String(), "another password"
 		}
-		return c.Auth.Type.String(), a.Auth.Type.String()
+		return c.authentication(), a.Auth.Type.String()
 	case MismatchOtherActive, MismatchTwoOwners:
 		return fmt.Sprintf("priority %d from %v", r.priority, r.source), fmt.Sprintf("priority %d from %v", a.Priority, peer)
 	case MismatchOwnAddress:
 		return r.source.String(), peer.String()
+	case MismatchClock, MismatchReplay:
+		return "", "" // Told where the trailer is at hand.
 	default:
 		return "", ""
 	}

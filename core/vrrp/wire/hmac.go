@@ -64,6 +64,19 @@ func (h *HMAC) Configured() bool { return !h.Keys.Empty() }
 // by Append.
 func (h *HMAC) Sends() bool { return h.Configured() && h.Mode != ReceiveOnly }
 
+// Equal says whether both authenticate in the same way.
+func (h *HMAC) Equal(other *HMAC) bool {
+	return h.Mode == other.Mode && h.Regime == other.Regime && h.Window == other.Window && h.Keys.Equal(other.Keys)
+}
+
+// String names the mode and the keys by their ids.
+func (h *HMAC) String() string {
+	if !h.Configured() {
+		return "no hmac"
+	}
+	return fmt.Sprintf("hmac, %v, %v", h.Mode, h.Keys)
+}
+
 // fresh says whether the stamp is inside the window.
 func (h *HMAC) fresh(s Stamp, now time.Time) bool {
 	age := s.Age(now)

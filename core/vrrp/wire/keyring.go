@@ -49,6 +49,15 @@ func (r KeyRing) Empty() bool { return len(r.keys) == 0 }
 // Sending is the key to send with.
 func (r KeyRing) Sending() Key { return r.sending }
 
+// IDs are the keys' ids, ascending.
+func (r KeyRing) IDs() []uint8 {
+	list := make([]uint8, len(r.keys))
+	for i, k := range r.keys {
+		list[i] = k.id
+	}
+	return list
+}
+
 // find looks up the key a trailer names. No other is tried.
 func (r KeyRing) find(id uint8) (Key, bool) {
 	for _, k := range r.keys {
