@@ -37,6 +37,9 @@ type RouterCounters struct {
 	// AddressMismatches, IntervalMismatches and ChecksumMismatches are those
 	// with a finding, among Received.
 	AddressMismatches, IntervalMismatches, ChecksumMismatches uint64
+	// Unsigned is those without a trailer where one is looked for, and ClockApart
+	// those whose sender's clock is more than half the window away, among Received.
+	Unsigned, ClockApart uint64
 	// Sent is the advertisements that went out, to one peer at least, and
 	// SentRelease those of priority 0 among them. SendErrors is those that did
 	// not, for each peer that they were for.
@@ -61,6 +64,12 @@ func (c *RouterCounters) received(state vrrp.State, a *wire.Advertisement, f wir
 	}
 	if f.Checksum {
 		c.ChecksumMismatches++
+	}
+	if f.Unsigned {
+		c.Unsigned++
+	}
+	if f.Clock {
+		c.ClockApart++
 	}
 }
 

@@ -48,6 +48,8 @@ type conn struct {
 	receiveHook, sendHook func() error
 	// unreachable is where nothing can be sent to.
 	unreachable netip.Addr
+	// record is the payload that was sent last.
+	record []byte
 }
 
 type sending struct {
@@ -55,6 +57,8 @@ type sending struct {
 	source      netip.Addr
 	destination netip.Addr
 	sequence    uint32 // of the authentication header, zero without one
+	trailer     wire.Trailer
+	signed      bool // by a trailer
 	wire.Advertisement
 }
 
@@ -104,10 +108,12 @@ func (c *conn) Send(payload []byte, source, destination netip.Addr) error {
 		}
 		meta.Interface = c.Index
 	}
-	s := sending{at: time.Now(), source: source, destination: destination, sequence: meta.AH.Sequence}
+	meta.Arrived = time.Now()
+	s := sending{at: meta.Arrived, source: source, destination: destination, sequence: meta.AH.Sequence}
 	s.Version, s.VRID, s.Priority = wire.Version(payload[0]>>4), payload[1], payload[2]
+	s.trailer, s.signed = wire.TrailerOf(payload, c.Family)
 	c.mu.Lock()
-	c.sent = append(c.sent, s)
+	c.sent, c.record = append(c.sent, s), bytes.Clone(payload)
 	c.mu.Unlock()
 	c.network.mu.Lock()
 	defer c.network.mu.Unlock()
@@ -163,6 +169,13 @@ func (c *conn) sendings() []sending {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.sent)
+}
+
+// recorded is the payload that was sent last.
+func (c *conn) recorded() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.record
 }
 
 // cutOff makes an address one that nothing can be sent to.

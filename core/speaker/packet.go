@@ -52,11 +52,15 @@ func (l *loop) packet(now time.Time, payload []byte, meta wire.Meta) {
 	if drop != wire.DropNone {
 		r.counters.Dropped[drop]++
 		l.rejected = vrrp.AdvertRejected{Drop: drop, Advertisement: l.received.Advertisement, Source: meta.Source}
+		l.rejected.Trailer, l.rejected.Signed = wire.TrailerOf(payload, expect.Family)
 		l.handle(now, r, &l.rejected)
 		return
 	}
 	r.counters.received(r.machine.State(), &l.received.Advertisement, findings)
 	l.received.Source, l.received.Findings = meta.Source, findings
+	if findings.Clock {
+		l.received.Trailer, _ = wire.TrailerOf(payload, expect.Family)
+	}
 	l.handle(now, r, &l.received)
 }
 
@@ -116,15 +120,12 @@ func (l *loop) stranger(now time.Time, vrid uint8, source netip.Addr) {
 // of the peers. That it does not reach one peer is no reason to keep it from the
 // others.
 func (l *loop) send(now time.Time, r *router, a *vrrp.SendAdvert) {
-	var sequence uint32
-	if a.Advertisement.Auth.Type == wire.AuthHeader {
-		sequence = r.sequence.Next()
-	}
+	next := r.number(a)
 	var sent bool
 	if r.unicast == nil {
-		sent = l.sendTo(r, a, a.Destination, sequence) == nil
+		sent = l.sendTo(r, a, a.Destination, next) == nil
 	} else {
-		sent = l.sendToPeers(r, a, sequence)
+		sent = l.sendToPeers(r, a, next)
 	}
 	if !sent {
 		return
@@ -143,7 +144,26 @@ func (l *loop) send(now time.Time, r *router, a *vrrp.SendAdvert) {
 	r.sent = now
 }
 
-func (l *loop) sendToPeers(r *router, a *vrrp.SendAdvert, sequence uint32) (sent bool) {
+// number is what tells one authenticated advertisement from the next. All copies
+// of it have the same.
+type number struct {
+	sequence uint32
+	stamp    wire.Stamp
+}
+
+func (r *router) number(a *vrrp.SendAdvert) (next number) {
+	switch {
+	case a.Advertisement.Auth.Type == wire.AuthHeader:
+		next.sequence = r.sequence.Next()
+	case r.config.HMAC.Sends():
+		// Not the time of the event, which may be that of a packet: receivers
+		// compare it with their clocks.
+		next.stamp = r.stamps.Next(time.Now(), &r.config.HMAC)
+	}
+	return next
+}
+
+func (l *loop) sendToPeers(r *router, a *vrrp.SendAdvert, next number) (sent bool) {
 	others := false
 	for i := range r.peers {
 		p := &r.peers[i]
@@ -151,7 +171,7 @@ func (l *loop) sendToPeers(r *router, a *vrrp.SendAdvert, sequence uint32) (sent
 			continue
 		}
 		others = true
-		if err := l.sendTo(r, a, p.Address, sequence); err != nil {
+		if err := l.sendTo(r, a, p.Address, next); err != nil {
 			p.SendErrors++
 			p.SendError = err.Error()
 			continue
@@ -166,11 +186,14 @@ func (l *loop) sendToPeers(r *router, a *vrrp.SendAdvert, sequence uint32) (sent
 }
 
 // sendTo encodes for each destination, since it enters the checksum.
-func (l *loop) sendTo(r *router, a *vrrp.SendAdvert, destination netip.Addr, sequence uint32) (err error) {
+func (l *loop) sendTo(r *router, a *vrrp.SendAdvert, destination netip.Addr, next number) (err error) {
 	b := l.out[:0]
-	if a.Advertisement.Auth.Type == wire.AuthHeader {
-		b, err = a.Advertisement.AppendAH(b, a.Source, destination, wire.HopLimit, sequence)
-	} else {
+	switch hmac := &r.config.HMAC; {
+	case a.Advertisement.Auth.Type == wire.AuthHeader:
+		b, err = a.Advertisement.AppendAH(b, a.Source, destination, wire.HopLimit, next.sequence)
+	case hmac.Sends():
+		b, err = a.Advertisement.AppendHMAC(b, a.Source, destination, a.Checksum, hmac.Keys, next.stamp)
+	default:
 		b, err = a.Advertisement.Append(b, a.Source, destination, a.Checksum)
 	}
 	if err == nil {

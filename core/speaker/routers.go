@@ -45,8 +45,29 @@ func (l *loop) set(now time.Time, name string, config vrrp.Config, unicast *Unic
 // learn takes over what the router expects to hear.
 func (r *router) learn() {
 	r.expect = r.machine.Expect()
-	r.expect.Sequence = &r.sequence
 	r.expectV2, r.alsoV2 = r.machine.ExpectV2()
+	r.mark()
+	r.expect.Sequence = &r.sequence
+	r.expect.Marks, r.expectV2.Marks = r.marks, r.marks
+}
+
+// mark makes room for the marks of everybody who may send. What was heard is kept
+// through every change, also of keys: see wire.Marks.
+func (r *router) mark() {
+	if !r.config.HMAC.Configured() {
+		return
+	}
+	room := wire.MulticastSenders
+	if r.unicast != nil {
+		room = len(r.unicast.Peers)
+		if r.unicast.open() {
+			room += wire.MulticastSenders
+		}
+	}
+	if r.marks == nil {
+		r.marks = wire.NewMarks(room)
+	}
+	r.marks.Resize(room)
 }
 
 func (l *loop) remove(now time.Time, name string) {

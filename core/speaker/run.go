@@ -36,7 +36,7 @@ const (
 	passLimit = 4
 	// receiveLength has room for the longest packet of either family, with an
 	// IP header with options and with what may follow or precede the message.
-	receiveLength = 60 + max(wire.MaxLength, wire.MaxLengthAH, wire.MaxLengthIPv6) + 128
+	receiveLength = 60 + max(wire.MaxLength, wire.MaxLengthAH, wire.MaxLengthHMAC) + 128
 )
 
 // loop is the state of the one goroutine.
@@ -87,6 +87,9 @@ type router struct {
 	alsoV2   bool
 	// sequence is that of the authentication header.
 	sequence wire.Sequence
+	// stamps are those of the trailers it sends, and marks those that were heard.
+	stamps wire.Stamps
+	marks  *wire.Marks
 	// unicast is nil for a router that speaks to the group; peers are its peers
 	// with what is known of them, and intruder who sent last without being one.
 	unicast  *Unicast

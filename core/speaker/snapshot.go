@@ -40,6 +40,8 @@ type RouterSnapshot struct {
 	Interval  time.Duration
 	Preempt   bool
 	Addresses []netip.Addr
+	Auth      wire.AuthType
+	HMAC      wire.HMAC
 	Counters  RouterCounters
 	// SendError is the last one, empty if there was none.
 	SendError string
@@ -81,7 +83,7 @@ func (l *loop) snapshot() Snapshot {
 		s.Routers[name] = RouterSnapshot{
 			Snapshot: r.machine.Snapshot(),
 			Version:  r.config.Version, VRID: r.config.VRID, Interval: r.config.Interval,
-			Preempt: r.config.Preempt, Addresses: slices.Clone(r.config.Addresses),
+			Preempt: r.config.Preempt, Addresses: slices.Clone(r.config.Addresses), Auth: r.config.Auth.Type, HMAC: r.config.HMAC,
 			Counters: r.counters, SendError: r.sendError,
 			Unicast: r.unicast != nil, Peers: slices.Clone(r.peers), Intruder: r.intruder,
 			Lateness: r.lateness.clone(), Gap: r.gap.clone(),
