@@ -2,6 +2,7 @@ package rawsock
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/halo-ha/halo/core/vrrp/wire"
@@ -51,6 +53,12 @@ type Transport struct {
 	// Advertisement.AppendAH makes it. Of what arrives, only headers with VRRP
 	// behind them get through.
 	AH bool
+	// Borrowed lets what is sent come from an address of another interface of
+	// this machine, as it does from one with a virtual MAC address.
+	Borrowed bool
+	// From lets only those packets through that come from this hardware
+	// address. Zero is any.
+	From [6]byte
 }
 
 // protocol is the IP protocol number.
@@ -144,7 +152,7 @@ func (v *VRRP) open() error {
 		network, any4or6, bind = "ip6:", "::", v.bindIPv6
 	}
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		return onDescriptor(c, func(fd int) error { return errors.Join(v.bind(fd), bind(fd)) })
+		return onDescriptor(c, func(fd int) error { return errors.Join(v.bind(fd), bind(fd), v.sift(fd)) })
 	}}
 	// Opening does no waiting that a context could cut short.
 	conn, err := config.ListenPacket(context.Background(), network+strconv.Itoa(t.protocol()), any4or6)
@@ -189,6 +197,45 @@ func (v *VRRP) bind(fd int) error {
 	}
 	return nil
 }
+
+// sift keeps out what the transport is not for.
+func (v *VRRP) sift(fd int) error {
+	t := &v.transport
+	var filter []bpf.Instruction
+	if t.From != [6]byte{} {
+		filter = append(filter, fromMAC(t.From)...)
+	}
+	switch {
+	case t.AH:
+		// A machine may have IPsec beside VRRP.
+		filter = append(filter, vrrpBehindAH()...)
+	case t.Family == wire.IPv6 && !t.Group:
+		// Raw sockets of IPv6 hear every group of the machine all the same.
+		filter = append(filter, unicastIPv6()...)
+	case filter == nil:
+		return nil
+	default:
+		filter = append(filter, bpf.RetConstant{Val: 1 << 16})
+	}
+	return attach(fd, filter)
+}
+
+// fromMAC lets frames of one sender through to what follows.
+func fromMAC(mac [6]byte) []bpf.Instruction {
+	return []bpf.Instruction{
+		bpf.LoadAbsolute{Off: linkHeader + 6, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: binary.BigEndian.Uint32(mac[:]), SkipTrue: 2},
+		bpf.LoadAbsolute{Off: linkHeader + 10, Size: 2},
+		bpf.JumpIf{Val: uint32(binary.BigEndian.Uint16(mac[4:])), SkipTrue: 1},
+		bpf.RetConstant{},
+	}
+}
+
+// What a filter adds to places in the headers: SKF_LL_OFF and SKF_NET_OFF.
+const (
+	linkHeader    = 0xffe00000
+	networkHeader = 0xfff00000
+)
 
 // step is one thing to be done to a new socket.
 type step struct {

@@ -26,8 +26,7 @@ func (v *VRRP) bindIPv4(fd int) error {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_HDRINCL, 1); err != nil {
 		return os.NewSyscallError("set IP_HDRINCL", err)
 	}
-	// A machine may have IPsec beside VRRP.
-	return attach(fd, vrrpBehindAH())
+	return nil
 }
 
 // vrrpBehindAH lets packets pass whose authentication header is followed by VRRP.

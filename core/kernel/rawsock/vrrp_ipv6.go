@@ -30,11 +30,11 @@ func (v *VRRP) bindIPv6(fd int) error {
 			return os.NewSyscallError(option.what, err)
 		}
 	}
-	if v.transport.Group {
+	if !v.transport.Borrowed {
 		return nil
 	}
-	// Raw sockets of IPv6 hear every group of the machine all the same.
-	return attach(fd, unicastIPv6())
+	// A link-local source would else have to be one of the interface's own.
+	return os.NewSyscallError("set IPV6_FREEBIND", unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_FREEBIND, 1))
 }
 
 // unicastIPv6 lets pass what was sent to this machine alone.
@@ -47,11 +47,7 @@ func unicastIPv6() []bpf.Instruction {
 	}
 }
 
-const (
-	// networkHeader is what a filter adds to places in the IP header: SKF_NET_OFF.
-	networkHeader         = 0xfff00000
-	ipv6DestinationOffset = 24
-)
+const ipv6DestinationOffset = 24
 
 // joinIPv6 sets how packets leave and joins the group.
 func (v *VRRP) joinIPv6() error {
