@@ -9,12 +9,12 @@
 // link itself, so that it can be restored after a crash without a file, and is
 // restored when the last virtual interface of the parent goes.
 //
-// The package decides nothing about addresses and sends no packet. It does not
-// filter what the kernel itself sends from an interface that is there, such as
-// IGMP and MLD reports. A Keeper may be used by many goroutines; its methods
-// wait for the kernel and must be called in the network namespace in which its
-// rtnl.Handle was opened, since /proc/sys is that of the calling thread. Read
-// Interface first.
+// The package decides nothing about addresses and sends no packet. What the
+// kernel itself sends from an interface, reports of group membership, is for
+// kernel/filter to stop; Join has the parent report in its stead. A Keeper may
+// be used by many goroutines; its methods wait for the kernel and must be called
+// in the network namespace in which its rtnl.Handle was opened, since /proc/sys
+// and sockets are those of the calling thread. Read Interface first.
 package vmac
 
 import (
@@ -72,12 +72,14 @@ type Keeper struct {
 	// former remembers the settings of parents by index, for when an interface
 	// was deleted by somebody else.
 	former map[int]settings
+	// members keep parents in groups, by the name of the interface.
+	members map[string]*membership
 }
 
 // New makes a Keeper, which does nothing by itself. The Handle stays the
 // caller's.
 func New(kernel *rtnl.Handle) *Keeper {
-	return &Keeper{kernel: kernel, former: make(map[int]settings)}
+	return &Keeper{kernel: kernel, former: make(map[int]settings), members: make(map[string]*membership)}
 }
 
 // Ensure makes an interface be there, as wanted and up, and its index known.
@@ -214,6 +216,7 @@ func (k *Keeper) set(link rtnl.Link, change rtnl.LinkChange) error {
 func (k *Keeper) Remove(name string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.leave(name)
 	links, err := k.kernel.Links()
 	if err == nil {
 		if have, ok := byName(links, name); ok && own(have) {
@@ -305,6 +308,7 @@ func (k *Keeper) Sweep(keep func(name string) bool) (removed []string, err error
 			failed = append(failed, fmt.Errorf("remove virtual interface %s: %w", l.Name, err))
 			continue
 		}
+		k.leave(l.Name)
 		removed = append(removed, l.Name)
 		links = without(links, l.Index)
 	}
@@ -324,6 +328,17 @@ func (k *Keeper) formerSettings(links []rtnl.Link, parent rtnl.Link) (settings, 
 	}
 	present, err := k.kernel.IPv4Settings(parent.Index)
 	return settings{present[rtnl.ARPIgnore], present[rtnl.ARPFilter], present[rtnl.ARPAnnounce]}, err
+}
+
+// Find looks for a wanted interface among links: it is there if halo made it, it
+// needs not be made anew and is set up. Its parent is the other result.
+func Find(links []rtnl.Link, want Interface) (have, parent rtnl.Link, ok bool) {
+	parent, ok = byName(links, want.Parent)
+	if !ok {
+		return have, parent, false
+	}
+	have, ok = byName(links, want.Name)
+	return have, parent, ok && own(have) && fits(have, want, parent) && have.AdminUp
 }
 
 // own tells whether halo made a link: the alias says so, and the rest agrees.
