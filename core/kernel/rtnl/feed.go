@@ -30,6 +30,10 @@ const (
 	// calm is how long no notification may be lost for the next loss to count
 	// as an overrun of its own.
 	calm = time.Second
+	// breath is the least time between two publications. A change that comes
+	// alone is published at once; of hundreds that somebody makes together each
+	// publication would copy what the next one changes.
+	breath = 5 * time.Millisecond
 	// costFactor is how many times as long as a dump took nothing is dumped
 	// again because of a mere doubt, so that long tables do not cost a
 	// processor.
@@ -101,6 +105,7 @@ func (f *feed) run(ctx context.Context, to follower) error {
 	pause := resyncPause
 	var next time.Time  // when to dump at the latest
 	var quiet time.Time // no dump because of a mere doubt before
+	var published time.Time
 	for {
 		if now := time.Now(); !now.Before(next) {
 			err := to.resync(f.requests)
@@ -129,6 +134,7 @@ func (f *feed) run(ctx context.Context, to follower) error {
 		if ctx.Err() != nil {
 			break
 		}
+		time.Sleep(time.Until(published.Add(breath)))
 		err := f.events.drain(drainLimit, to.apply)
 		switch {
 		case err == nil:
@@ -146,6 +152,7 @@ func (f *feed) run(ctx context.Context, to follower) error {
 			next = quiet
 		}
 		to.publish()
+		published = time.Now()
 	}
 	return nil
 }

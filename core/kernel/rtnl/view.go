@@ -116,7 +116,7 @@ func (t *table) setAddress(index int, a inet.Address) {
 	if !ok {
 		return
 	}
-	i := slices.IndexFunc(l.Addresses, func(o inet.Address) bool { return o.ID() == a.ID() })
+	i := indexOf(l.Addresses, &a)
 	if i >= 0 && sameAddress(l.Addresses[i], a) {
 		return // A renewed lifetime, say.
 	}
@@ -125,14 +125,23 @@ func (t *table) setAddress(index int, a inet.Address) {
 		l.Addresses = slices.Delete(l.Addresses, i, i+1)
 	}
 	// The kernel keeps primary addresses before secondary ones.
-	at := len(l.Addresses)
-	if !a.Secondary {
-		if first := slices.IndexFunc(l.Addresses, func(o inet.Address) bool { return o.Secondary }); first >= 0 {
-			at = first
-		}
+	at := 0
+	for at < len(l.Addresses) && (a.Secondary || !l.Addresses[at].Secondary) {
+		at++
 	}
 	l.Addresses = slices.Insert(l.Addresses, at, a)
 	t.changed = true
+}
+
+// indexOf finds the address of the same identity, -1 for none. It copies nothing:
+// it is asked for each of thousands of changes, of thousands of addresses.
+func indexOf(list []inet.Address, a *inet.Address) int {
+	for i := range list {
+		if list[i].Prefix == a.Prefix && list[i].Peer == a.Peer {
+			return i
+		}
+	}
+	return -1
 }
 
 func (t *table) deleteAddress(index int, a inet.Address) {
@@ -140,7 +149,7 @@ func (t *table) deleteAddress(index int, a inet.Address) {
 	if !ok {
 		return
 	}
-	i := slices.IndexFunc(l.Addresses, func(o inet.Address) bool { return o.ID() == a.ID() })
+	i := indexOf(l.Addresses, &a)
 	if i < 0 {
 		return
 	}
