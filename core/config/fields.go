@@ -77,6 +77,10 @@ func (c *comparison) values(name string, old, next any) {
 		}
 	case []Address:
 		c.entries(name, texts(before, addressName), texts(next.([]Address), addressName))
+	case []*AuthKey:
+		compareKeyed(c, name, before, next.([]*AuthKey), func(k *AuthKey) string { return strconv.Itoa(int(k.ID)) }, func(path string, old, next *AuthKey) {
+			c.structs(path, reflect.ValueOf(*old), reflect.ValueOf(*next))
+		})
 	case []*Check:
 		compareKeyed(c, name, before, next.([]*Check), func(check *Check) string { return check.Name }, c.checks)
 	default:
@@ -115,6 +119,8 @@ func (c *comparison) auth(name string, old, next *Auth) {
 		c.add(name, "", present)
 	case next == nil:
 		c.add(name, present, "")
+	case old.Type != next.Type && (old.Type == "hmac" || next.Type == "hmac"):
+		c.add(name+".type", old.Type, next.Type) // The rest is the type's own.
 	default:
 		c.structs(name, reflect.ValueOf(*old), reflect.ValueOf(*next))
 	}

@@ -159,10 +159,28 @@ type GARP struct {
 	LowerPriorityDelay  time.Duration `json:"lower_priority_delay"`  // default = delay; 0 = no second burst then
 }
 
-// Auth is [vrrp_instance.NAME.authentication]; VRRP version 2 only.
+// Auth is [vrrp_instance.NAME.authentication]. Types with a password are for VRRP
+// version 2 only, and "hmac" is for both.
 type Auth struct {
-	Type     string `json:"type"`     // "pass" (default), "ah"
-	Password Secret `json:"password"` // 1..8 bytes; never printed
+	Type     string `json:"type"`     // "pass" (default), "ah", "hmac"
+	Password Secret `json:"password"` // not hmac: 1..8 bytes; never printed
+
+	// What follows is hmac's.
+	Keys       []*AuthKey    `json:"key"`         // at least one; ids unique
+	ActiveKey  uint8         `json:"active_key"`  // the id of the one to send with
+	Mode       string        `json:"mode"`        // "enforce" (default), "permissive", "receive-only"
+	AntiReplay string        `json:"anti_replay"` // "time" (default), "monotonic"
+	TimeWindow time.Duration `json:"time_window"` // whole seconds 1s..5m; default 3 intervals, at least 5s
+}
+
+// AuthKey is an element of key: a secret that routers sign with.
+type AuthKey struct {
+	ID uint8 `json:"id"` // 1..255
+	// Secret is the key as wire.ParseKey takes it, be it from a file; empty only
+	// where File could not be read by whoever checks a configuration. It is
+	// never printed.
+	Secret Secret `json:"secret"`
+	File   string `json:"file"` // where Secret stands; empty: in halo.toml
 }
 
 // VirtualServer is [virtual_server.NAME].

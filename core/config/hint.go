@@ -80,6 +80,7 @@ func instanceHints() map[string]hint {
 		"unicast_src_ip":             {key: "source_address"},
 		"auth_type":                  {write: `authentication = { type = "pass", password = "..." }`},
 		"auth_pass":                  {write: `authentication = { type = "pass", password = "..." }`},
+		"auth_hmac":                  {write: `authentication = { type = "hmac", active_key = 1, key = [{ id = 1, secret = "..." }] }`},
 		"v3_checksum_as_v2":          {write: `checksum = "plain"`},
 		"garp_master_repeat":         {write: "garp = { repeat = 5 }"},
 		"garp_master_delay":          {write: `garp = { delay = "5s" }`},

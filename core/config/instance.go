@@ -36,7 +36,7 @@ func (r *reader) instance(t *table) *Instance {
 	in.GARP = r.garp(t.child("garp", nil))
 	in.Track = ask(t, "track", r.uses()).optional()
 	in.TrackInterfaces = ask(t, "track_interfaces", lists[string]{interfaceNames(), 1, 64, "interfaces"}).optional()
-	in.Auth = r.auth(t)
+	in.Auth = r.auth(t, in.Interval)
 	t.versionRules(in)
 	t.preemptRules(in)
 	t.addressRules(in)
@@ -76,27 +76,14 @@ func (r *reader) garp(t *table) GARP {
 	return g
 }
 
-// auth reads [vrrp_instance.NAME.authentication].
-func (r *reader) auth(parent *table) *Auth {
-	t := parent.table("authentication", nil)
-	if t == nil {
-		return nil
-	}
-	defer t.done()
-	return &Auth{
-		Type:     ask(t, "type", words{allowed: []string{"pass", "ah"}}).or("pass"),
-		Password: NewSecret(askSecret(t, "password", passwords()).required()),
-	}
-}
-
 // versionRules judges what only one version of the protocol has.
 func (t *table) versionRules(in *Instance) {
 	if !t.fine("version") {
 		return
 	}
-	if in.Auth != nil && in.Version != 2 {
+	if in.Auth != nil && in.Auth.Type != "hmac" && in.Version != 2 {
 		// RFC 9568 §9: authentication was removed; it protected nothing.
-		t.wrong("authentication", "version 3 of VRRP has no authentication", "no authentication, or version = 2", "")
+		t.wrong("authentication", "version 3 of VRRP has no authentication of type "+quoted(in.Auth.Type), `type = "hmac", no authentication, or version = 2`, "")
 	}
 	switch {
 	case !in.AlsoV2:

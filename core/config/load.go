@@ -55,11 +55,13 @@ func (r *reader) unseen() bool {
 //
 // A nil catalogue knows no types.
 func Load(path string, catalogue Catalogue) (*Generation, Problems) {
-	data, problem := readFile(path)
+	data, mode, problem := readFile(path)
 	if problem != nil {
 		return nil, Problems{*problem}
 	}
-	return Parse(path, data, catalogue)
+	m := thisMachine()
+	m.mode = mode
+	return parse(path, data, catalogue, m)
 }
 
 // Parse is Load for bytes that have been read; file is the name that positions

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -11,6 +12,8 @@ type machine struct {
 	hostName   string
 	executable string // path of the halo binary; empty when unknown
 	hasAccount func(name string) bool
+	user       int         // whose secrets may be read, beside root's
+	mode       fs.FileMode // of the file; 0 when it is not known
 }
 
 // thisMachine describes the machine halo runs on. Accounts are looked up in
@@ -25,7 +28,7 @@ func thisMachine() machine {
 	if err != nil {
 		executable = ""
 	}
-	return machine{hostName: name, executable: executable, hasAccount: hasAccount}
+	return machine{hostName: name, executable: executable, hasAccount: hasAccount, user: os.Geteuid()}
 }
 
 func hasAccount(name string) bool {

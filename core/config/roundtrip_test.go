@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/halo-ha/halo/core/kernel/rtnl/inet"
+	"github.com/halo-ha/halo/core/vrrp/wire"
 )
 
 // TestRoundTrip draws generations, writes each as a file in one of the ways
@@ -99,6 +100,9 @@ func drawInstance(t *rapid.T, number int) *Instance {
 	default:
 		in.Interval = time.Duration(rapid.IntRange(1, 4095).Draw(t, "interval")) * 10 * time.Millisecond
 		in.Checksum = rapid.SampledFrom([]string{"pseudo-header", "plain"}).Draw(t, "checksum")
+	}
+	if in.Auth == nil && rapid.Bool().Draw(t, "hmac") {
+		in.Auth = drawSigned(t, in.Interval)
 	}
 	for i := range rapid.IntRange(1, 5).Draw(t, "addresses") {
 		address := netip.AddrFrom4([4]byte{10, byte(number), byte(i), 77})
@@ -381,7 +385,11 @@ func (w *writer) instance(name string, in *Instance, g *Generation) {
 	if in.Version == 3 {
 		fmt.Fprintf(&w.b, "checksum = %q\n", in.Checksum)
 	}
-	if in.Auth != nil {
+	switch {
+	case in.Auth == nil:
+	case in.Auth.Type == "hmac":
+		w.signed(in.Auth)
+	default:
 		fmt.Fprintf(&w.b, "authentication = { type = %q, password = %q }\n", in.Auth.Type, in.Auth.Password.Reveal())
 	}
 	if inline {
@@ -426,4 +434,36 @@ func checkKeys(c *Check) []string {
 		keys = append(keys, key+" = "+strings.ReplaceAll(string(raw), "\x7f", `\u007f`))
 	}
 	return keys
+}
+
+// drawSigned draws authentication that no warning is about.
+func drawSigned(t *rapid.T, interval time.Duration) *Auth {
+	a := &Auth{
+		Type: "hmac", Mode: "enforce", AntiReplay: rapid.SampledFrom([]string{"time", "monotonic"}).Draw(t, "anti_replay"),
+		TimeWindow: wire.MinWindow * time.Duration(rapid.IntRange(1, 300).Draw(t, "time_window")),
+	}
+	for i, id := range rapid.SliceOfNDistinct(rapid.Uint8Range(1, 255), 1, 4, rapid.ID).Draw(t, "keys") {
+		text := strconv.Itoa(i) + rapid.StringMatching(`[!-~]{31,63}`).Draw(t, "secret")
+		if rapid.Bool().Draw(t, "hexadecimal") {
+			text = fmt.Sprintf("hex:%x", text)
+		}
+		a.Keys = append(a.Keys, &AuthKey{ID: id, Secret: NewSecret(text)})
+	}
+	a.ActiveKey = rapid.SampledFrom(a.Keys).Draw(t, "active_key").ID
+	if a.AntiReplay == "monotonic" {
+		a.TimeWindow = wire.DefaultWindow(interval)
+	}
+	return a
+}
+
+func (w *writer) signed(a *Auth) {
+	fmt.Fprintf(&w.b, "authentication.type = \"hmac\"\nauthentication.active_key = %d\nauthentication.anti_replay = %q\n", a.ActiveKey, a.AntiReplay)
+	if a.AntiReplay == "time" {
+		fmt.Fprintf(&w.b, "authentication.time_window = %q\n", a.TimeWindow)
+	}
+	w.b.WriteString("authentication.key = [\n")
+	for _, k := range a.Keys {
+		fmt.Fprintf(&w.b, "\t{ secret = %s, id = %d },\n", strconv.Quote(k.Secret.Reveal()), k.ID)
+	}
+	w.b.WriteString("]\n")
 }

@@ -81,18 +81,21 @@ func (s *source) line(offset int) int {
 	return i
 }
 
-// readFile returns the bytes of the file at path, or why there are none.
-func readFile(path string) ([]byte, *Problem) {
+// readFile returns the bytes of the file at path and its mode, or why there are
+// none.
+func readFile(path string) (data []byte, mode fs.FileMode, problem *Problem) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, unreadable(path, err)
+		return nil, 0, unreadable(path, err)
 	}
 	defer func() { _ = file.Close() }() // Only read: closing loses nothing.
-	data, err := io.ReadAll(io.LimitReader(file, maxSize+1))
-	if err != nil {
-		return nil, unreadable(path, err)
+	if data, err = io.ReadAll(io.LimitReader(file, maxSize+1)); err != nil {
+		return nil, 0, unreadable(path, err)
 	}
-	return data, nil
+	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
+		mode = info.Mode()
+	}
+	return data, mode, nil
 }
 
 // unreadable words an error of the operating system. The path is left out of

@@ -23,7 +23,7 @@ func syntaxProblem(src *source, root *node, failed toml.ParseError) Problem {
 	p.Position = src.position(offset)
 	if scalar != nil && src.text[offset] != '"' && src.text[offset] != '\'' {
 		p.Message, p.Expected = "is not a TOML value", anyValue
-		if path != "password" && !strings.HasSuffix(path, ".password") {
+		if !isSecret(path) {
 			p.Suggestion = requoted(src.text[scalar.start:scalar.end])
 		}
 		return p
@@ -36,6 +36,12 @@ func syntaxProblem(src *source, root *node, failed toml.ParseError) Problem {
 		}
 	}
 	return p
+}
+
+// isSecret says whether a key's value is never repeated.
+func isSecret(path string) bool {
+	key, _, _ := strings.Cut(path[strings.LastIndexByte(path, '.')+1:], "[")
+	return key == "password" || key == "secret"
 }
 
 const anyValue = `a string in quotes, a number, true, false, a list or a table`

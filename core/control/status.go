@@ -53,18 +53,20 @@ type ConfigStatus struct {
 
 // VRRPInstance is one virtual router.
 type VRRPInstance struct {
-	State             string    `json:"state"` // initialize, backup, active, fault
-	Since             time.Time `json:"since"`
-	Reason            string    `json:"reason"`
-	Faults            []string  `json:"faults"` // causes, empty unless state is fault
-	SyncGroup         string    `json:"sync_group,omitempty"`
-	Family            string    `json:"family"` // ipv4, ipv6
-	Interface         string    `json:"interface"`
-	VirtualRouterID   uint8     `json:"virtual_router_id"`
-	Version           uint8     `json:"version"`
-	Priority          uint8     `json:"priority"`
-	EffectivePriority uint8     `json:"effective_priority"`
-	SourceAddress     string    `json:"source_address"` // empty when the interface has none
+	State           string    `json:"state"` // initialize, backup, active, fault
+	Since           time.Time `json:"since"`
+	Reason          string    `json:"reason"`
+	Faults          []string  `json:"faults"` // causes, empty unless state is fault
+	SyncGroup       string    `json:"sync_group,omitempty"`
+	Family          string    `json:"family"` // ipv4, ipv6
+	Interface       string    `json:"interface"`
+	VirtualRouterID uint8     `json:"virtual_router_id"`
+	Version         uint8     `json:"version"`
+	// Authentication is null without any.
+	Authentication    *Authentication `json:"authentication"`
+	Priority          uint8           `json:"priority"`
+	EffectivePriority uint8           `json:"effective_priority"`
+	SourceAddress     string          `json:"source_address"` // empty when the interface has none
 	// AdvertInterval is the configured one in seconds; ActiveAdvertInterval
 	// is the one in force, learned from the active router in version 3.
 	AdvertInterval       float64            `json:"advert_interval"`
@@ -81,6 +83,17 @@ type VRRPInstance struct {
 	// The same two as counts of what was at most that long.
 	AdvertLatenessHistogram Histogram `json:"advert_lateness_histogram"`
 	AdvertGapHistogram      Histogram `json:"advert_gap_histogram"`
+}
+
+// Authentication is how a virtual router authenticates its advertisements. All but
+// the type is there for hmac only. Secrets are not.
+type Authentication struct {
+	Type       string  `json:"type"`                  // pass, ah, hmac
+	Mode       string  `json:"mode,omitempty"`        // enforce, permissive, receive-only
+	Keys       []int   `json:"keys,omitempty"`        // ids of the keys that are believed
+	ActiveKey  uint8   `json:"active_key,omitempty"`  // the one it sends with
+	AntiReplay string  `json:"anti_replay,omitempty"` // time, monotonic
+	TimeWindow float64 `json:"time_window,omitempty"` // seconds that clocks may be apart; absent for monotonic
 }
 
 // VRRPSyncGroup is virtual routers that move as one.

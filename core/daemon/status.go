@@ -117,6 +117,7 @@ func (d *Daemon) describeRouter(
 		return v, false // said above, or not taken up yet
 	}
 	v = instanceStatus(i, r, held)
+	v.Authentication = authStatus(&r)
 	v.Family, v.SyncGroup = running.family.String(), d.election.groups.groupOf(name)
 	claims, total := d.election.conflicts.snapshot(name)
 	for _, k := range claims {
@@ -231,7 +232,7 @@ func counters(c speaker.RouterCounters) map[string]uint64 {
 		"adverts_received": c.Received, "priority_zero_received": c.ReceivedRelease, "received_while_active": c.ReceivedWhileActive,
 		"address_list_mismatches": c.AddressMismatches, "interval_mismatches": c.IntervalMismatches, "checksum_form_mismatches": c.ChecksumMismatches,
 		"adverts_sent": c.Sent, "priority_zero_sent": c.SentRelease, "send_errors": c.SendErrors,
-		"not_from_peers": c.NotPeer, "transitions": c.Transitions, "became_active": c.BecameActive,
+		"not_from_peers": c.NotPeer, "adverts_unsigned": c.Unsigned, "clock_mismatches": c.ClockApart, "transitions": c.Transitions, "became_active": c.BecameActive,
 	}
 	for reason, n := range c.Dropped {
 		if reason != 0 {

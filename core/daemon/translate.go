@@ -69,15 +69,8 @@ func routerConfig(i *config.Instance, addresses []config.Address) (vrrp.Config, 
 	if i.Checksum == "plain" {
 		c.Checksum = wire.Plain
 	}
-	if i.Auth != nil {
-		password, err := wire.NewPassword(i.Auth.Password.Reveal())
-		if err != nil {
-			return c, fmt.Errorf("vrrp_instance %s: %w", i.Name, err)
-		}
-		c.Auth = wire.Auth{Type: wire.AuthPassword, Password: password}
-		if i.Auth.Type == "ah" {
-			c.Auth.Type = wire.AuthHeader
-		}
+	if err := authenticate(i, &c); err != nil {
+		return c, fmt.Errorf("vrrp_instance %s: %w", i.Name, err)
 	}
 	return c, nil
 }
