@@ -94,8 +94,9 @@ type sighting struct {
 	Priority        uint8    `json:"priority"`
 	AdvertInterval  float64  `json:"advert_interval"` // seconds
 	Addresses       []string `json:"addresses"`
-	Authentication  string   `json:"authentication"` // none, pass, ah
-	Heard           uint64   `json:"heard"`          // advertisements
+	Authentication  string   `json:"authentication"`   // none, pass, ah, hmac
+	KeyID           uint8    `json:"key_id,omitempty"` // which key it signs with; hmac only
+	Heard           uint64   `json:"heard"`            // advertisements
 	// Problem is why no router would believe the last one, empty if nothing is
 	// wrong with it.
 	Problem string `json:"problem"`
@@ -168,6 +169,10 @@ func (r *scanResult) add(payload []byte, meta wire.Meta, family wire.Family) {
 	// first it is read, then judged by that.
 	var a wire.Advertisement
 	expect := wire.Expect{Version: wire.Version(payload[0] >> 4), Family: family, Group: meta.Destination}
+	trailer, signed := wire.TrailerOf(payload, family)
+	if signed {
+		expect.HMAC = someKey()
+	}
 	if _, drop := expect.Check(payload, meta, &a); drop != wire.DropLength {
 		expect.Interval, expect.Addresses = a.Interval, a.Addresses
 	}
@@ -180,9 +185,11 @@ func (r *scanResult) add(payload []byte, meta wire.Meta, family wire.Family) {
 		r.Routers = append(r.Routers, s)
 	}
 	s.Heard++
-	s.Version, s.Problem = payload[0]>>4, ""
+	s.Version, s.Problem, s.KeyID = payload[0]>>4, "", 0
 	// Whether an authentication is the right one, nobody can tell from here.
-	if drop != wire.DropNone && drop != wire.DropAuthType {
+	switch drop { //nolint:exhaustive // All others are problems.
+	case wire.DropNone, wire.DropAuthType, wire.DropHMACUnknownKey, wire.DropHMACInvalid:
+	default:
 		s.Problem = drop.String()
 	}
 	if drop == wire.DropLength {
@@ -192,10 +199,35 @@ func (r *scanResult) add(payload []byte, meta wire.Meta, family wire.Family) {
 	if meta.AH.Present {
 		s.Authentication = wire.AuthHeader.String()
 	}
+	if signed {
+		s.Authentication, s.KeyID = "hmac", trailer.KeyID
+	}
 	s.Addresses = s.Addresses[:0]
 	for _, address := range a.Addresses {
 		s.Addresses = append(s.Addresses, address.String())
 	}
+}
+
+// someKey makes trailers be looked at, as far as that can be done without the key:
+// also whether the sender's clock is anywhere near this one.
+func someKey() wire.HMAC {
+	k, err := wire.ParseKey(1, strings.Repeat("?", wire.MinKeyLength))
+	if err != nil {
+		return wire.HMAC{}
+	}
+	ring, err := wire.NewKeyRing(1, k)
+	if err != nil {
+		return wire.HMAC{}
+	}
+	return wire.HMAC{Keys: ring, Mode: wire.ReceiveOnly, Window: wire.MaxWindow}
+}
+
+// authentication is how it signs, and with which key.
+func (s *sighting) authentication() string {
+	if s.KeyID != 0 {
+		return s.Authentication + " " + strconv.Itoa(int(s.KeyID))
+	}
+	return s.Authentication
 }
 
 // finish sorts what was heard and lists what is free.
@@ -229,7 +261,7 @@ func printScan(w io.Writer, r *scanResult, listened time.Duration) error {
 			shown, more = shown[:most], fmt.Sprintf(" and %d more", len(shown)-most)
 		}
 		p.line("%d\t%s\t%d\t%s\t%d\t%s\t%s\t%d\t%s%s\t%s", s.VirtualRouterID, s.Family, s.Version, s.Source, s.Priority,
-			time.Duration(s.AdvertInterval*float64(time.Second)), s.Authentication, s.Heard, strings.Join(shown, " "), more, cmp.Or(s.Problem, "-"))
+			time.Duration(s.AdvertInterval*float64(time.Second)), s.authentication(), s.Heard, strings.Join(shown, " "), more, cmp.Or(s.Problem, "-"))
 	}
 	p.line("Free ids: %s", spans(r.Free))
 	return cmp.Or(p.err, tw.Flush())

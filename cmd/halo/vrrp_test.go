@@ -49,17 +49,23 @@ func TestScanAdds(t *testing.T) {
 	r.add(b, m, wire.IPv4)
 	r.add(b[:8], m, wire.IPv4)
 	r.add(nil, m, wire.IPv4)
+	for i, at := range []time.Time{time.Now(), time.Now().Add(-time.Hour)} {
+		b, m = signedAdvert(t, "192.0.2.5", uint8(9+i), at)
+		r.add(b, m, wire.IPv4)
+	}
 	r.finish()
 	var page strings.Builder
 	if err := printScan(&page, r, time.Second); err != nil {
 		t.Fatal(err)
 	}
-	want := `VRID  FAMILY  VERSION  SOURCE     PRIORITY  INTERVAL  AUTH  HEARD  ADDRESSES                                    PROBLEM
-7     ipv4    3        192.0.2.3  100       1s        none  1      192.0.2.10                                   ttl
-8     ipv4    3        192.0.2.4  100       1s        none  2      192.0.2.10                                   length
-51    ipv4    3        192.0.2.1  150       1s        none  2      192.0.2.10 192.0.2.11 192.0.2.12 and 2 more  -
-51    ipv4    3        192.0.2.2  100       1s        none  1      192.0.2.10                                   -
-Free ids: 1-6, 9-50, 52-255
+	want := `VRID  FAMILY  VERSION  SOURCE     PRIORITY  INTERVAL  AUTH    HEARD  ADDRESSES                                    PROBLEM
+7     ipv4    3        192.0.2.3  100       1s        none    1      192.0.2.10                                   ttl
+8     ipv4    3        192.0.2.4  100       1s        none    2      192.0.2.10                                   length
+9     ipv4    3        192.0.2.5  100       1s        hmac 7  1      192.0.2.10                                   -
+10    ipv4    3        192.0.2.5  100       1s        hmac 7  1      192.0.2.10                                   hmac_stale
+51    ipv4    3        192.0.2.1  150       1s        none    2      192.0.2.10 192.0.2.11 192.0.2.12 and 2 more  -
+51    ipv4    3        192.0.2.2  100       1s        none    1      192.0.2.10                                   -
+Free ids: 1-6, 11-50, 52-255
 `
 	if page.String() != want {
 		t.Errorf("page\n%s\nwant\n%s", page.String(), want)
@@ -70,4 +76,25 @@ Free ids: 1-6, 9-50, 52-255
 	if err := printScan(&empty, none, time.Second); err != nil || !strings.HasPrefix(empty.String(), "Nobody advertised on eth0 within 1s.\nFree ids: 1-255\n") {
 		t.Errorf("%v, %q", err, empty.String())
 	}
+}
+
+// signedAdvert is an advertisement with a trailer of key 7.
+func signedAdvert(t *testing.T, source string, vrid uint8, at time.Time) ([]byte, wire.Meta) {
+	t.Helper()
+	k, err := wire.ParseKey(7, strings.Repeat("k", wire.MinKeyLength))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := wire.NewKeyRing(7, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stamps wire.Stamps
+	m := wire.Meta{Source: netip.MustParseAddr(source), Destination: wire.GroupIPv4(), TTL: 255, Arrived: time.Now()}
+	a := wire.Advertisement{Version: wire.V3, VRID: vrid, Priority: 100, Interval: time.Second, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10")}}
+	b, err := a.AppendHMAC(nil, m.Source, m.Destination, wire.PseudoHeader, ring, stamps.Next(at, &wire.HMAC{Keys: ring, Window: time.Second}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, m
 }
