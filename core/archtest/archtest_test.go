@@ -86,7 +86,7 @@ func TestDaemonLinksNoPlugin(t *testing.T) {
 		t.Fatalf("go list names %d packages, and not cmd/halo", len(packages))
 	}
 	for _, name := range packages {
-		for _, forbidden := range []string{"/plugins", "/core/kernel/kerneltest", "/contrib"} {
+		for _, forbidden := range []string{"/plugins", "/core/kernel/kerneltest", "/core/scenario", "/contrib"} {
 			if strings.HasPrefix(name, module+forbidden) {
 				t.Errorf("cmd/halo links %s", name)
 			}

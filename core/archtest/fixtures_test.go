@@ -52,6 +52,8 @@ func TestRulesFire(t *testing.T) {
 		{"driver imports netlink", (*Tree).Imports, one("core/vip/a.go", `import "github.com/vishvananda/netlink"`), "only core/kernel"},
 		{"driver imports raw sockets", (*Tree).Imports, one("core/speaker/a.go", `import "golang.org/x/net/ipv4"`), "only core/kernel"},
 		{"driver imports the test kernel", (*Tree).Imports, one("core/vip/a.go", own("core/kernel/kerneltest")), "tests only"},
+		{"pure package imports the scenarios", (*Tree).Imports, one("core/track/a.go", own("core/scenario")), "tests only"},
+		{"pure package's test imports the scenarios", (*Tree).Imports, one("core/track/a_test.go", own("core/scenario")), ""},
 		{"driver's test imports the test kernel", (*Tree).Imports, one("core/vip/a_test.go", own("core/kernel/kerneltest")), ""},
 		{"kernel imports netlink", (*Tree).Imports, one("core/kernel/rtnl/a.go", `import "github.com/vishvananda/netlink"`), ""},
 		{"kernel imports driver", (*Tree).Imports, one("core/kernel/rtnl/a.go", own("core/vip")), "not among"},

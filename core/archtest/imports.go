@@ -62,6 +62,7 @@ func table() []row {
 		{"core/vip", kindDrive, join(driver, []string{"core/kernel/rtnl/inet"})}, // pure values
 
 		{"core/archtest", kindFree, nil},
+		{"core/scenario", kindFree, nil},
 		{"core/config", kindFree, join(driver, []string{"core/kernel/rtnl/inet"})}, // pure values
 		{"core/journal", kindFree, pure},
 		{"core/control", kindFree, join(pure, []string{"core/journal"})},
@@ -83,7 +84,7 @@ func table() []row {
 }
 
 // testsOnly may be imported by tests, by each other and by contrib alone.
-const testsOnly = "core/kernel/kerneltest/..."
+func testsOnly() []string { return []string{"core/kernel/kerneltest/...", "core/scenario"} }
 
 // alsoInTests is what a test file may import beyond its package's row.
 func alsoInTests(directory string) []string {
@@ -93,7 +94,7 @@ func alsoInTests(directory string) []string {
 	case matches("core/daemon/...", directory), matches("cmd/...", directory):
 		return []string{"core/...", "sdk/...", "plugins/..."}
 	case matches("core/...", directory):
-		return []string{testsOnly, "sdk/..."}
+		return join(testsOnly(), []string{"sdk/..."})
 	default:
 		return nil
 	}
@@ -168,7 +169,7 @@ func forbidden(r row, file File, name string) string {
 			return "what plugin authors import has the standard library alone behind it"
 		}
 	case kindDrive, kindFree:
-		if prefixed(name, edgeModules()) && !matchesAny([]string{testsOnly, "contrib/..."}, file.Dir) {
+		if prefixed(name, edgeModules()) && !matchesAny(join(testsOnly(), []string{"contrib/..."}), file.Dir) {
 			return "only core/kernel speaks netlink and opens raw sockets"
 		}
 	case kindEdge:
@@ -180,7 +181,7 @@ func forbiddenOwn(r row, file File, own string) string {
 	switch {
 	case own == file.Dir: // a test of the package from outside
 		return ""
-	case matches(testsOnly, own) && !file.Test && !matchesAny([]string{testsOnly, "contrib/..."}, file.Dir):
+	case matchesAny(testsOnly(), own) && !file.Test && !matchesAny(join(testsOnly(), []string{"contrib/..."}), file.Dir):
 		return "it is for tests only"
 	case matchesAny(r.own, own):
 		return ""

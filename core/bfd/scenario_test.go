@@ -1,27 +1,17 @@
 package bfd_test
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/halo-ha/halo/core/bfd"
+	"github.com/halo-ha/halo/core/scenario"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write the traces the scenarios produce into their files")
-
-// TestScenarios runs the scripts in testdata. A script is a list of blocks:
-// remarks, commands, a line "----", and the trace the commands must produce,
-// ended by an empty line. Commit a changed trace only if you can say why it
-// changed. No interval is jittered.
+// TestScenarios runs the scripts in testdata. No interval is jittered. The commands:
 //
 //	session NAME [key=value ...]   one side: min_tx, min_rx, idle_tx, multiplier, passive, max_hops
 //	start|stop NAME                begin or end it
@@ -34,30 +24,7 @@ var rewrite = flag.Bool("rewrite", false, "write the traces the scenarios produc
 //	set NAME [key=value ...]       reconfigure it
 //	hear NAME STATE [WORD ...]     it hears a packet made up here: poll, final, demand, authenticated, key=value
 //	status                         print what each says of itself
-func TestScenarios(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scenarios: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(text))
-			if *rewrite {
-				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(strings.Split(string(text), "\n"), strings.Split(got, "\n")); diff != "" {
-				t.Errorf("trace differs (-file +now), go test -rewrite accepts it:\n%s", diff)
-			}
-		})
-	}
-}
+func TestScenarios(t *testing.T) { scenario.Run(t, play) }
 
 // script is one scenario being played.
 type script struct {
@@ -100,53 +67,31 @@ func play(t *testing.T, text string) string {
 	t.Helper()
 	s := &script{link: newLink(t), configs: map[string]bfd.Config{}}
 	s.trace = s.line
-	var commands []string
-	flush := func() {
-		if len(commands) > 0 {
-			s.block(t, commands)
-			commands = nil
-		}
-	}
-	inTrace := false
-	for line := range strings.Lines(text + "\n") {
-		line = strings.TrimRight(line, "\n")
-		switch {
-		case line == "":
-			flush()
-			inTrace = false
-		case line == "----":
-			inTrace = true
-		case inTrace:
-			// The old trace.
-		case strings.HasPrefix(line, "#"):
-			s.out.WriteString(line + "\n")
-		default:
-			commands = append(commands, line)
-		}
-	}
-	return strings.TrimRight(s.out.String(), "\n") + "\n"
+	return scenario.Play(text, func(commands []string) string {
+		s.out.Reset()
+		s.block(t, commands)
+		return s.out.String()
+	})
 }
 
-// block echoes commands, carries them out and closes with an empty line.
+// block carries out commands.
 func (s *script) block(t *testing.T, commands []string) {
 	t.Helper()
-	s.out.WriteString(strings.Join(commands, "\n") + "\n----\n")
 	s.last = nil
 	for _, c := range commands {
 		s.command(t, strings.Fields(c))
 	}
 	s.settle()
-	s.out.WriteString("\n")
 }
 
 func (s *script) command(t *testing.T, words []string) {
 	t.Helper()
 	switch words[0] {
 	case "run":
-		s.run(duration(t, words[1]))
+		s.run(scenario.Duration(t, words[1]))
 		return
 	case "latency":
-		s.latency = duration(t, words[1])
+		s.latency = scenario.Duration(t, words[1])
 		return
 	case "status":
 		for _, x := range s.sides {
@@ -182,7 +127,7 @@ func (s *script) command(t *testing.T, words []string) {
 	case "thaw":
 		s.thaw(x)
 	case "hops":
-		x.hops = number(t, words[2])
+		x.hops = scenario.Number(t, words[2])
 	case "set":
 		c := s.configs[x.name]
 		apply(t, &c, words[2:])
@@ -221,9 +166,9 @@ func (s *script) hear(t *testing.T, x *side, words []string) {
 		case "authenticated":
 			p.Authentication = true
 		case "min_rx":
-			p.RequiredMinRx = duration(t, value)
+			p.RequiredMinRx = scenario.Duration(t, value)
 		case "ttl":
-			e.TTL = number(t, value)
+			e.TTL = scenario.Number(t, value)
 		default:
 			t.Fatalf("unknown word %q", w)
 		}
@@ -260,15 +205,15 @@ func apply(t *testing.T, c *bfd.Config, words []string) {
 		key, value, _ := strings.Cut(w, "=")
 		switch key {
 		case "min_tx":
-			c.MinTx = duration(t, value)
+			c.MinTx = scenario.Duration(t, value)
 		case "min_rx":
-			c.MinRx = duration(t, value)
+			c.MinRx = scenario.Duration(t, value)
 		case "idle_tx":
-			c.IdleTx = duration(t, value)
+			c.IdleTx = scenario.Duration(t, value)
 		case "multiplier":
-			c.Multiplier = uint8(number(t, value))
+			c.Multiplier = scenario.Byte(t, value)
 		case "max_hops":
-			c.MaxHops = uint8(number(t, value))
+			c.MaxHops = scenario.Byte(t, value)
 		case "passive":
 			c.Passive = value == "true"
 		case "disabled":
@@ -280,22 +225,4 @@ func apply(t *testing.T, c *bfd.Config, words []string) {
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func number(t *testing.T, s string) int {
-	t.Helper()
-	n, err := strconv.ParseUint(s, 10, 8)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return int(n)
-}
-
-func duration(t *testing.T, s string) time.Duration {
-	t.Helper()
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
 }

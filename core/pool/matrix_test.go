@@ -2,8 +2,9 @@ package pool_test
 
 import (
 	"fmt"
-	"strings"
 	"testing"
+
+	"github.com/halo-ha/halo/core/scenario"
 )
 
 // TestStateEventMatrix has a row for every state a real server can be in and a
@@ -19,95 +20,78 @@ func TestStateEventMatrix(t *testing.T) {
 		inAdopt  = plain + "adopt A=1\n"
 		newcomer = plain + "adopt\n"
 	)
-	// The version that the check has in the state is put in place of V.
-	events := []struct{ name, script string }{
-		{"pass", "pass A tcp@V"},
-		{"rise passes", "pass A tcp@V x2"},
-		{"fail", "fail A tcp@V"},
-		{"fall fails", "fail A tcp@V x3"},
-		{"unknown", "unknown A tcp@V x9"},
-		{"plugin lost, hold", "lost A tcp\nwait 1h"},
-		{"plugin lost, fail", "configure\nservice\nserver A tcp@V:loss=30s\nlost A tcp\nwait 30s"},
-		{"adopted", "adopt A=1"},
-		{"adopted, absent", "adopt B=1"},
-		{"timer, long past", "wait 24h\ntimer"},
-		{"reload, same", "configure\nservice\nserver A tcp@V"},
-		{"reload, weight", "configure\nservice\nserver A weight=5 tcp@V"},
-		{"reload, check changed", "configure\nservice\nserver A tcp@9"},
-		{"reload, check added", "configure\nservice\nserver A tcp@V http"},
-		{"reload, check removed", "configure\nservice\nserver A"},
-		{"reload, server removed", "configure\nservice\nserver B tcp"},
-		{"stale result", "pass A tcp@0 x9\nfail A tcp@0 x9"},
+	// The version that the check has in the state is put in place of %.
+	events := []scenario.Column{
+		{Name: "pass", Script: "pass A tcp@%"},
+		{Name: "rise passes", Script: "pass A tcp@% x2"},
+		{Name: "fail", Script: "fail A tcp@%"},
+		{Name: "fall fails", Script: "fail A tcp@% x3"},
+		{Name: "unknown", Script: "unknown A tcp@% x9"},
+		{Name: "plugin lost, hold", Script: "lost A tcp\nwait 1h"},
+		{Name: "plugin lost, fail", Script: "configure\nservice\nserver A tcp@%:loss=30s\nlost A tcp\nwait 30s"},
+		{Name: "adopted", Script: "adopt A=1"},
+		{Name: "adopted, absent", Script: "adopt B=1"},
+		{Name: "timer, long past", Script: "wait 24h\ntimer"},
+		{Name: "reload, same", Script: "configure\nservice\nserver A tcp@%"},
+		{Name: "reload, weight", Script: "configure\nservice\nserver A weight=5 tcp@%"},
+		{Name: "reload, check changed", Script: "configure\nservice\nserver A tcp@9"},
+		{Name: "reload, check added", Script: "configure\nservice\nserver A tcp@% http"},
+		{Name: "reload, check removed", Script: "configure\nservice\nserver A"},
+		{Name: "reload, server removed", Script: "configure\nservice\nserver B tcp"},
+		{Name: "stale result", Script: "pass A tcp@0 x9\nfail A tcp@0 x9"},
 	}
-	states := []struct {
-		name, version, script string
-		want                  []string
-	}{
-		{"new", "1", newcomer, []string{
+	states := []scenario.Row{
+		{Name: "new", Version: "1", Script: newcomer, Want: []string{
 			"out unknown", "in up", "out unknown", "out down", "out unknown",
 			"out unknown", "out down", "in unknown", "out unknown", "out unknown",
 			"out unknown", "out unknown", "out unknown", "out unknown", "in up", "gone", "out unknown",
 		}},
-		{"adopted", "1", inAdopt, []string{
+		{Name: "adopted", Version: "1", Script: inAdopt, Want: []string{
 			"in unknown", "in up", "in unknown", "out down", "in unknown",
 			"in unknown", "out down", "in unknown", "in unknown", "in unknown",
 			"in unknown", "in unknown", "in unknown", "in unknown", "in up", "gone", "in unknown",
 		}},
-		{"up", "1", up, []string{
+		{Name: "up", Version: "1", Script: up, Want: []string{
 			"in up", "in up", "in up", "out down", "in unknown",
 			"in unknown", "out down", "in up", "in up", "in up",
 			"in up", "in up", "in unknown", "in unknown", "in up", "gone", "in up",
 		}},
-		{"down", "1", down, []string{
+		{Name: "down", Version: "1", Script: down, Want: []string{
 			"out down", "in up", "out down", "out down", "out unknown",
 			"out unknown", "out down", "out down", "out down", "out down",
 			"out down", "out down", "out unknown", "out down", "in up", "gone", "out down",
 		}},
-		{"up, plugin lost", "1", up + "lost A tcp\n", []string{
+		{Name: "up, plugin lost", Version: "1", Script: up + "lost A tcp\n", Want: []string{
 			"in up", "in up", "in up", "out down", "in unknown",
 			"in unknown", "out down", "in unknown", "in unknown", "in unknown",
 			"in unknown", "in unknown", "in unknown", "in unknown", "in up", "gone", "in unknown",
 		}},
-		{"down, plugin lost", "1", down + "lost A tcp\n", []string{
+		{Name: "down, plugin lost", Version: "1", Script: down + "lost A tcp\n", Want: []string{
 			"out down", "in up", "out down", "out down", "out unknown",
 			"out unknown", "out down", "out unknown", "out unknown", "out unknown",
 			"out unknown", "out unknown", "out unknown", "out unknown", "in up", "gone", "out unknown",
 		}},
-		{"failed by plugin loss", "1", strict + "adopt\npass A tcp x2\nlost A tcp\nwait 30s\n", []string{
+		{Name: "failed by plugin loss", Version: "1", Script: strict + "adopt\npass A tcp x2\nlost A tcp\nwait 30s\n", Want: []string{
 			"out down", "in up", "out down", "out down", "out unknown",
 			"out down", "out down", "out down", "out down", "out down",
 			"out down", "out down", "out unknown", "out down", "in up", "gone", "out down",
 		}},
-		{"up, check changed", "2", up + changed, []string{
+		{Name: "up, check changed", Version: "2", Script: up + changed, Want: []string{
 			"in unknown", "in up", "in unknown", "out down", "in unknown",
 			"in unknown", "out down", "in unknown", "in unknown", "in unknown",
 			"in unknown", "in unknown", "in unknown", "in unknown", "in up", "gone", "in unknown",
 		}},
-		{"down, check changed", "2", down + changed, []string{
+		{Name: "down, check changed", Version: "2", Script: down + changed, Want: []string{
 			"out unknown", "in up", "out unknown", "out down", "out unknown",
 			"out unknown", "out down", "in unknown", "out unknown", "out unknown",
 			"out unknown", "out unknown", "out unknown", "out unknown", "in up", "gone", "out unknown",
 		}},
 	}
-	for _, state := range states {
-		if len(state.want) != len(events) {
-			t.Fatalf("%s: %d cells for %d events", state.name, len(state.want), len(events))
-		}
-		for i, event := range events {
-			t.Run(state.name+"/"+event.name, func(t *testing.T) {
-				s := newStage(t)
-				s.run(state.script)
-				s.run(strings.ReplaceAll(event.script, "V", state.version))
-				if got := s.standing(); got != state.want[i] {
-					t.Errorf("server is %q, want %q; trace:\n%s", got, state.want[i], s.out.String())
-				}
-			})
-		}
-	}
+	scenario.Matrix(t, events, states, func(t *testing.T) scenario.Stage { t.Helper(); return newStage(t) })
 }
 
-// standing says how server A stands, and checks that the table agrees.
-func (s *stage) standing() string {
+// Standing says how server A stands, and checks that the table agrees.
+func (s *stage) Standing() string {
 	v := s.server.Snapshot()
 	in := false
 	for _, d := range v.Service.Destinations {

@@ -384,9 +384,9 @@ func (s *story) agrees(t *rapid.T, v pool.Snapshot) {
 // TestDynamicWeightWithTimeouts is R9: the weight never drifts.
 func TestDynamicWeightWithTimeouts(t *testing.T) {
 	s := newStage(t)
-	s.run("configure\nservice\nserver A weight=10 misc:rise=1:fall=2\nadopt\npass A misc weight=5")
+	s.Run("configure\nservice\nserver A weight=10 misc:rise=1:fall=2\nadopt\npass A misc weight=5")
 	for i := range 1000 {
-		s.run(fmt.Sprintf("fail A misc timeout\npass A misc weight=%d", i%250))
+		s.Run(fmt.Sprintf("fail A misc timeout\npass A misc weight=%d", i%250))
 		if got := s.server.Snapshot().Servers[0].Weight; got != i%250 {
 			t.Fatalf("round %d: weight %d, want %d", i, got, i%250)
 		}
@@ -395,7 +395,7 @@ func TestDynamicWeightWithTimeouts(t *testing.T) {
 
 func TestNothingChangedAllocatesNothing(t *testing.T) {
 	s := newStage(t)
-	s.run("configure\nservice\nserver A tcp\nserver B tcp\nserver C tcp\nadopt\npass A tcp x2\npass B tcp x2\nfail C tcp x3\nlost C tcp")
+	s.Run("configure\nservice\nserver A tcp\nserver B tcp\nserver C tcp\nadopt\npass A tcp x2\npass B tcp x2\nfail C tcp x3\nlost C tcp")
 	a, c := address("A"), address("C")
 	actions := make([]pool.Action, 0, 4)
 	allocations := testing.AllocsPerRun(100, func() {
@@ -413,7 +413,7 @@ func TestNothingChangedAllocatesNothing(t *testing.T) {
 
 func BenchmarkResult(b *testing.B) {
 	s := newStage(b)
-	s.run("configure\nservice\nserver A tcp\nserver B tcp\nserver C tcp\nserver D tcp\nadopt\npass A tcp x2\npass D tcp x2")
+	s.Run("configure\nservice\nserver A tcp\nserver B tcp\nserver C tcp\nserver D tcp\nadopt\npass A tcp x2\npass D tcp x2")
 	d := address("D")
 	b.ReportAllocs()
 	for b.Loop() {

@@ -1,27 +1,18 @@
 package pool_test
 
 import (
-	"flag"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/halo-ha/halo/core/ipvs"
 	"github.com/halo-ha/halo/core/pool"
+	"github.com/halo-ha/halo/core/scenario"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write the traces in testdata anew")
-
-// TestScenarios runs the scripts in testdata. A script is a list of paragraphs:
-// commands, a line "----", and the trace that they leave. "#" begins a comment line.
-// The commands:
+// TestScenarios runs the scripts in testdata. The commands:
 //
 //	configure               the lines that follow are one configuration:
 //	  service [sched=wrr] [persist=SECONDS] [quorum=N] [sorry=SERVER[/FORWARD]]
@@ -36,28 +27,10 @@ var rewrite = flag.Bool("rewrite", false, "write the traces in testdata anew")
 // SERVER is a letter: A is 192.0.2.31:80, B is 192.0.2.32:80 and so on. A check's
 // version stands for its definition; without one it is 1.
 func TestScenarios(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scenarios: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := newStage(t).play(string(want))
-			if *rewrite {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if d := cmp.Diff(string(want), got); d != "" {
-				t.Errorf("trace (-want +got), or run with -rewrite:\n%s", d)
-			}
-		})
-	}
+	scenario.Run(t, func(t *testing.T, script string) string {
+		t.Helper()
+		return newStage(t).play(script)
+	})
 }
 
 // stage runs one script.
@@ -71,44 +44,38 @@ type stage struct {
 
 func newStage(tb testing.TB) *stage {
 	tb.Helper()
-	start := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	return &stage{tb: tb, now: start, start: start}
+	return &stage{tb: tb, now: scenario.Start(), start: scenario.Start()}
 }
 
 // play runs a script and returns it with the traces that it really leaves.
 func (s *stage) play(script string) string {
 	s.tb.Helper()
-	var result strings.Builder
-	for paragraph := range strings.SplitSeq(strings.TrimRight(script, "\n"), "\n\n") {
-		commands, _, _ := strings.Cut(paragraph+"\n", "----\n")
-		result.WriteString(commands)
-		if !strings.HasPrefix(lastLine(commands), "#") {
-			s.out.Reset()
-			s.run(commands)
-			result.WriteString("----\n" + s.out.String())
-		}
-		result.WriteString("\n")
-	}
-	return strings.TrimRight(result.String(), "\n") + "\n"
+	return scenario.Play(script, func(commands []string) string {
+		s.out.Reset()
+		s.run(commands)
+		return s.out.String()
+	})
 }
 
-func lastLine(text string) string {
-	text = strings.TrimRight(text, "\n")
-	return text[strings.LastIndex(text, "\n")+1:]
+// Run implements scenario.Stage.
+func (s *stage) Run(script string) {
+	s.tb.Helper()
+	commands, _ := scenario.Commands(script)
+	s.run(commands)
 }
 
-func (s *stage) run(commands string) {
+// Trace implements scenario.Stage.
+func (s *stage) Trace() string { return s.out.String() }
+
+func (s *stage) run(commands []string) {
 	s.tb.Helper()
 	var config []string
-	for line := range strings.Lines(commands) {
+	for _, line := range commands {
 		words := strings.Fields(line)
-		if len(words) == 0 || strings.HasPrefix(line, "#") {
-			continue
-		}
 		switch words[0] {
 		case "configure":
 		case "service", "server":
-			config = append(config, strings.TrimSpace(line))
+			config = append(config, line)
 		default:
 			s.configure(config)
 			config = nil
@@ -138,7 +105,7 @@ func (s *stage) command(words []string) {
 		var e pool.Adopted
 		for _, w := range words[1:] {
 			name, weight, _ := strings.Cut(w, "=")
-			e.Destinations = append(e.Destinations, ipvs.Destination{Address: address(name), Weight: uint32(number(s.tb, weight))})
+			e.Destinations = append(e.Destinations, ipvs.Destination{Address: address(name), Weight: uint32(scenario.Number(s.tb, weight))})
 		}
 		s.handle(e)
 	case "pass", "fail", "unknown":
@@ -149,7 +116,7 @@ func (s *stage) command(words []string) {
 	case "lost":
 		s.handle(pool.PluginLost{Server: address(words[1]), Check: words[2]})
 	case "wait":
-		s.wait(words[1])
+		s.wait(scenario.Duration(s.tb, words[1]))
 	case "timer":
 		s.handle(pool.DeadlineReached{})
 	case "status":
@@ -165,17 +132,14 @@ func parseResult(tb testing.TB, words []string) (pool.CheckResult, int) {
 		Outcome: map[string]pool.Outcome{"pass": pool.OutcomePass, "fail": pool.OutcomeFail, "unknown": pool.OutcomeUnknown}[words[0]],
 		Server:  address(words[1]),
 	}
-	e.Check, e.Definition, _ = strings.Cut(words[2], "@")
-	if e.Definition == "" {
-		e.Definition = "1"
-	}
+	e.Check, e.Definition = scenario.Versioned(words[2])
 	times := 1
 	for _, w := range words[3:] {
 		switch value, isWeight := strings.CutPrefix(w, "weight="); {
 		case isWeight:
-			e.Weighted, e.Weight = true, number(tb, value)
+			e.Weighted, e.Weight = true, scenario.Number(tb, value)
 		case w[0] == 'x':
-			times = number(tb, w[1:])
+			times = scenario.Number(tb, w[1:])
 		default:
 			e.Reason = w
 		}
@@ -183,22 +147,11 @@ func parseResult(tb testing.TB, words []string) (pool.CheckResult, int) {
 	return e, times
 }
 
-func (s *stage) wait(text string) {
-	s.tb.Helper()
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		s.tb.Fatal(err)
-	}
-	end := s.now.Add(d)
-	for {
-		t, ok := s.server.Deadline()
-		if !ok || t.After(end) {
-			break
-		}
-		s.now = t
+func (s *stage) wait(d time.Duration) {
+	s.now = scenario.Pass(s.now, d, s.server.Deadline, func(at time.Time) {
+		s.now = at
 		s.handle(pool.DeadlineReached{})
-	}
-	s.now = end
+	})
 }
 
 func (s *stage) handle(e pool.Event) {
@@ -270,9 +223,9 @@ func parseService(tb testing.TB, c *pool.Config, words []string) {
 		case "sched":
 			c.Service.Scheduler = value
 		case "persist":
-			c.Service.Persistence.Timeout = uint32(number(tb, value))
+			c.Service.Persistence.Timeout = uint32(scenario.Number(tb, value))
 		case "quorum":
-			c.Quorum = number(tb, value)
+			c.Quorum = scenario.Number(tb, value)
 		case "sorry":
 			name, forward, _ := strings.Cut(value, "/")
 			c.SorryServer = address(name)
@@ -296,7 +249,7 @@ func parseServer(tb testing.TB, words []string) pool.RealServer {
 			continue
 		}
 		if value, ok := strings.CutPrefix(w, "weight="); ok {
-			r.Weight = number(tb, value)
+			r.Weight = scenario.Number(tb, value)
 			continue
 		}
 		r.Checks = append(r.Checks, parseCheck(tb, w))
@@ -308,36 +261,20 @@ func parseCheck(tb testing.TB, word string) pool.Check {
 	tb.Helper()
 	parts := strings.Split(word, ":")
 	c := pool.Check{Rise: 2, Fall: 3}
-	c.Name, c.Definition, _ = strings.Cut(parts[0], "@")
-	if c.Definition == "" {
-		c.Definition = "1"
-	}
+	c.Name, c.Definition = scenario.Versioned(parts[0])
 	for _, p := range parts[1:] {
 		switch key, value, _ := strings.Cut(p, "="); key {
 		case "rise":
-			c.Rise = number(tb, value)
+			c.Rise = scenario.Number(tb, value)
 		case "fall":
-			c.Fall = number(tb, value)
+			c.Fall = scenario.Number(tb, value)
 		case "loss":
-			d, err := time.ParseDuration(value)
-			if err != nil {
-				tb.Fatal(err)
-			}
-			c.FailOnLoss, c.Grace = true, d
+			c.FailOnLoss, c.Grace = true, scenario.Duration(tb, value)
 		default:
 			tb.Fatalf("unknown word %q", word)
 		}
 	}
 	return c
-}
-
-func number(tb testing.TB, text string) int {
-	tb.Helper()
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return n
 }
 
 func address(name string) netip.AddrPort {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/halo-ha/halo/core/scenario"
 	"github.com/halo-ha/halo/core/track"
 )
 
@@ -21,83 +22,66 @@ func TestStateEventMatrix(t *testing.T) {
 		changed = "configure\ntracker a@2 rise=2 fall=3" + use
 	)
 	// The version that the tracker has in the state is put in place of %.
-	events := []struct{ name, script string }{
-		{"up", "up a@%"},
-		{"rise ups", "up a@% x2"},
-		{"down", "down a@%"},
-		{"fall downs", "down a@% x3"},
-		{"unknown", "unknown a@%"},
-		{"fall unknowns", "unknown a@% x3"},
-		{"lost, hold", "lost a\nwait 1h"},
-		{"lost, fail", "configure\ntracker a@% rise=2 fall=3 loss=30s" + use + "lost a\nwait 30s"},
-		{"timer, long past", "wait 24h\ntimer"},
-		{"reload, same", "configure\ntracker a@% rise=2 fall=3" + use},
-		{"reload, redefined", "configure\ntracker a@9 rise=2 fall=3" + use},
-		{"reload, renamed", "configure\ntracker b@% rise=2 fall=3" + strings.ReplaceAll(use, " a", " b")},
-		{"reload, removed", "configure\ntracker c@0" + use},
-		{"stale", "up a@0 x9\ndown a@0 x9"},
+	events := []scenario.Column{
+		{Name: "up", Script: "up a@%"},
+		{Name: "rise ups", Script: "up a@% x2"},
+		{Name: "down", Script: "down a@%"},
+		{Name: "fall downs", Script: "down a@% x3"},
+		{Name: "unknown", Script: "unknown a@%"},
+		{Name: "fall unknowns", Script: "unknown a@% x3"},
+		{Name: "lost, hold", Script: "lost a\nwait 1h"},
+		{Name: "lost, fail", Script: "configure\ntracker a@% rise=2 fall=3 loss=30s" + use + "lost a\nwait 30s"},
+		{Name: "timer, long past", Script: "wait 24h\ntimer"},
+		{Name: "reload, same", Script: "configure\ntracker a@% rise=2 fall=3" + use},
+		{Name: "reload, redefined", Script: "configure\ntracker a@9 rise=2 fall=3" + use},
+		{Name: "reload, renamed", Script: "configure\ntracker b@% rise=2 fall=3" + strings.ReplaceAll(use, " a", " b")},
+		{Name: "reload, removed", Script: "configure\ntracker c@0" + use},
+		{Name: "stale", Script: "up a@0 x9\ndown a@0 x9"},
 	}
-	states := []struct {
-		name, version, script string
-		want                  []string
-	}{
-		{"new", "1", plain, []string{
+	states := []scenario.Row{
+		{Name: "new", Version: "1", Script: plain, Want: []string{
 			"unknown", "up", "unknown", "down", "unknown", "unknown", "unknown",
 			"down", "unknown", "unknown", "unknown", "unknown", "gone", "unknown",
 		}},
-		{"assumed down", "1", assumed + "timer\n", []string{
+		{Name: "assumed down", Version: "1", Script: assumed + "timer\n", Want: []string{
 			"down (unknown)", "up", "down (unknown)", "down", "down (unknown)", "down (unknown)", "down (unknown)",
 			"down", "down (unknown)", "unknown", "unknown", "unknown", "gone", "down (unknown)",
 		}},
-		{"up", "1", plain + "up a x2\n", []string{
+		{Name: "up", Version: "1", Script: plain + "up a x2\n", Want: []string{
 			"up", "up", "up", "down", "up", "up (unknown)", "up (unknown)",
 			"down", "up", "up", "up (unknown)", "up", "gone", "up",
 		}},
-		{"down", "1", plain + "down a x3\n", []string{
+		{Name: "down", Version: "1", Script: plain + "down a x3\n", Want: []string{
 			"down", "up", "down", "down", "down", "down (unknown)", "down (unknown)",
 			"down", "down", "down", "down (unknown)", "down", "gone", "down",
 		}},
-		{"up, lost", "1", plain + "up a x2\nlost a\n", []string{
+		{Name: "up, lost", Version: "1", Script: plain + "up a x2\nlost a\n", Want: []string{
 			"up", "up", "up", "down", "up", "up (unknown)", "up (unknown)",
 			"down", "up (unknown)", "up (unknown)", "up (unknown)", "up (unknown)", "gone", "up (unknown)",
 		}},
-		{"down, lost", "1", plain + "down a x3\nlost a\n", []string{
+		{Name: "down, lost", Version: "1", Script: plain + "down a x3\nlost a\n", Want: []string{
 			"down", "up", "down", "down", "down", "down (unknown)", "down (unknown)",
 			"down", "down (unknown)", "down (unknown)", "down (unknown)", "down (unknown)", "gone", "down (unknown)",
 		}},
-		{"down by loss", "1", strict + "up a x2\nlost a\nwait 30s\n", []string{
+		{Name: "down by loss", Version: "1", Script: strict + "up a x2\nlost a\nwait 30s\n", Want: []string{
 			"down", "up", "down", "down", "down", "down (unknown)", "down",
 			"down", "down", "down", "down (unknown)", "down", "gone", "down",
 		}},
-		{"up, redefined", "2", plain + "up a x2\n" + changed, []string{
+		{Name: "up, redefined", Version: "2", Script: plain + "up a x2\n" + changed, Want: []string{
 			"up (unknown)", "up", "up (unknown)", "down", "up (unknown)", "up (unknown)", "up (unknown)",
 			"down", "up (unknown)", "up (unknown)", "up (unknown)", "up (unknown)", "gone", "up (unknown)",
 		}},
-		{"down, redefined", "2", plain + "down a x3\n" + changed, []string{
+		{Name: "down, redefined", Version: "2", Script: plain + "down a x3\n" + changed, Want: []string{
 			"down (unknown)", "up", "down (unknown)", "down", "down (unknown)", "down (unknown)", "down (unknown)",
 			"down", "down (unknown)", "down (unknown)", "down (unknown)", "down (unknown)", "gone", "down (unknown)",
 		}},
 	}
-	for _, state := range states {
-		if len(state.want) != len(events) {
-			t.Fatalf("%s: %d cells for %d events", state.name, len(state.want), len(events))
-		}
-		for i, event := range events {
-			t.Run(state.name+"/"+event.name, func(t *testing.T) {
-				s := newStage(t)
-				s.run(state.script)
-				s.run(strings.ReplaceAll(event.script, "%", state.version))
-				if got := s.standing(); got != state.want[i] {
-					t.Errorf("tracker is %q, want %q; trace:\n%s", got, state.want[i], s.out.String())
-				}
-			})
-		}
-	}
+	scenario.Matrix(t, events, states, func(t *testing.T) scenario.Stage { t.Helper(); return newStage(t) })
 }
 
-// standing says how the only tracker stands, and checks that the instances
+// Standing says how the only tracker stands, and checks that the instances
 // stand accordingly: one with weight -40, one that it puts in fault.
-func (s *stage) standing() string {
+func (s *stage) Standing() string {
 	s.tb.Helper()
 	v := s.tally.Snapshot()
 	k := v.Trackers[0]
@@ -147,7 +131,7 @@ func TestEffectMatrix(t *testing.T) {
 		var got []string
 		for _, event := range events {
 			s := newStage(t)
-			s.run("configure\ntracker " + row.tracker + "\ninstance VI 100 " + row.use + "\n" + event)
+			s.Run("configure\ntracker " + row.tracker + "\ninstance VI 100 " + row.use + "\n" + event)
 			v, _ := s.tally.Instance("VI")
 			cell := strconv.Itoa(int(v.Effective))
 			if len(v.Faults) > 0 {

@@ -1,25 +1,17 @@
 package track_test
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/halo-ha/halo/core/scenario"
 	"github.com/halo-ha/halo/core/track"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write the traces in testdata anew")
-
-// TestScenarios runs the scripts in testdata. A script is a list of paragraphs:
-// commands, a line "----", and the trace that they leave. "#" begins a comment line.
-// The commands:
+// TestScenarios runs the scripts in testdata. The commands:
 //
 //	configure               the lines that follow are one configuration:
 //	  tracker NAME[@VERSION] [valued] [assume_down] [rise=N] [fall=N] [loss=GRACE]
@@ -35,28 +27,10 @@ var rewrite = flag.Bool("rewrite", false, "write the traces in testdata anew")
 // A USE is TRACKER[:WEIGHT][:reverse], without a weight a fault. A tracker's
 // version stands for its definition; without one it is 1.
 func TestScenarios(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scenarios: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := newStage(t).play(string(want))
-			if *rewrite {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if d := cmp.Diff(string(want), got); d != "" {
-				t.Errorf("trace (-want +got), or run with -rewrite:\n%s", d)
-			}
-		})
-	}
+	scenario.Run(t, func(t *testing.T, script string) string {
+		t.Helper()
+		return newStage(t).play(script)
+	})
 }
 
 // stage runs one script.
@@ -71,36 +45,38 @@ type stage struct {
 
 func newStage(tb testing.TB) *stage {
 	tb.Helper()
-	start := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	return &stage{tb: tb, now: start, start: start}
+	return &stage{tb: tb, now: scenario.Start(), start: scenario.Start()}
 }
 
 // play runs a script and returns it with the traces that it really leaves.
 func (s *stage) play(script string) string {
 	s.tb.Helper()
-	var result strings.Builder
-	for paragraph := range strings.SplitSeq(strings.TrimRight(script, "\n"), "\n\n") {
-		commands, _, _ := strings.Cut(paragraph+"\n", "----\n")
-		result.WriteString(commands)
+	return scenario.Play(script, func(commands []string) string {
 		s.out.Reset()
 		s.run(commands)
-		result.WriteString("----\n" + s.out.String() + "\n")
-	}
-	return strings.TrimRight(result.String(), "\n") + "\n"
+		return s.out.String()
+	})
 }
 
-func (s *stage) run(commands string) {
+// Run implements scenario.Stage.
+func (s *stage) Run(script string) {
+	s.tb.Helper()
+	commands, _ := scenario.Commands(script)
+	s.run(commands)
+}
+
+// Trace implements scenario.Stage.
+func (s *stage) Trace() string { return s.out.String() }
+
+func (s *stage) run(commands []string) {
 	s.tb.Helper()
 	var config []string
-	for line := range strings.Lines(commands) {
+	for _, line := range commands {
 		words := strings.Fields(line)
-		if len(words) == 0 || strings.HasPrefix(line, "#") {
-			continue
-		}
 		switch words[0] {
 		case "configure":
 		case "tracker", "instance", "group":
-			config = append(config, strings.TrimSpace(line))
+			config = append(config, line)
 		default:
 			s.configure(config)
 			config = nil
@@ -134,7 +110,7 @@ func (s *stage) command(words []string) {
 	case "lost":
 		s.handle(track.Lost{Tracker: words[1]})
 	case "wait":
-		s.wait(words[1])
+		s.wait(scenario.Duration(s.tb, words[1]))
 	case "timer":
 		s.handle(track.DeadlineReached{})
 	case "status":
@@ -149,7 +125,7 @@ func (s *stage) command(words []string) {
 func parseObserved(tb testing.TB, words []string) (track.Observed, int) {
 	tb.Helper()
 	e := track.Observed{State: map[string]track.State{"up": track.Up, "down": track.Down, "unknown": track.Unknown}[words[0]]}
-	e.Tracker, e.Definition = versioned(words[1])
+	e.Tracker, e.Definition = scenario.Versioned(words[1])
 	times := 1
 	for _, w := range words[2:] {
 		n, err := strconv.Atoi(w)
@@ -157,7 +133,7 @@ func parseObserved(tb testing.TB, words []string) (track.Observed, int) {
 		case err == nil:
 			e.Value = n
 		case w[0] == 'x':
-			times = number(tb, w[1:])
+			times = scenario.Number(tb, w[1:])
 		default:
 			e.Reason = w
 		}
@@ -165,22 +141,11 @@ func parseObserved(tb testing.TB, words []string) (track.Observed, int) {
 	return e, times
 }
 
-func (s *stage) wait(text string) {
-	s.tb.Helper()
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		s.tb.Fatal(err)
-	}
-	end := s.now.Add(d)
-	for {
-		t, ok := s.tally.Deadline()
-		if !ok || t.After(end) {
-			break
-		}
-		s.now = t
+func (s *stage) wait(d time.Duration) {
+	s.now = scenario.Pass(s.now, d, s.tally.Deadline, func(at time.Time) {
+		s.now = at
 		s.handle(track.DeadlineReached{})
-	}
-	s.now = end
+	})
 }
 
 func (s *stage) handle(e track.Event) {
@@ -237,7 +202,7 @@ func (s *stage) analyze(words []string) {
 	rivals := make([]track.Rival, 0, len(words))
 	for _, w := range words {
 		instance, priority, _ := strings.Cut(w, "=")
-		rivals = append(rivals, track.Rival{Instance: instance, Name: "peer.toml", Priority: uint8(number(s.tb, priority))})
+		rivals = append(rivals, track.Rival{Instance: instance, Name: "peer.toml", Priority: uint8(scenario.Number(s.tb, priority))})
 	}
 	a := track.Analyze(s.config, rivals)
 	for _, r := range a.Reaches {
@@ -266,7 +231,7 @@ func parseConfig(tb testing.TB, lines []string) track.Config {
 			c.Trackers = append(c.Trackers, parseTracker(tb, words[1:]))
 		case "instance":
 			c.Instances = append(c.Instances, track.Instance{
-				Name: words[1], Priority: uint8(number(tb, words[2])), Uses: parseUses(tb, words[3:]),
+				Name: words[1], Priority: uint8(scenario.Number(tb, words[2])), Uses: parseUses(tb, words[3:]),
 			})
 		case "group":
 			c.Groups = append(c.Groups, track.Group{
@@ -282,7 +247,7 @@ func parseConfig(tb testing.TB, lines []string) track.Config {
 func parseTracker(tb testing.TB, words []string) track.Tracker {
 	tb.Helper()
 	k := track.Tracker{Rise: 1, Fall: 1}
-	k.Name, k.Definition = versioned(words[0])
+	k.Name, k.Definition = scenario.Versioned(words[0])
 	for _, w := range words[1:] {
 		switch key, value, _ := strings.Cut(w, "="); key {
 		case "valued":
@@ -290,15 +255,11 @@ func parseTracker(tb testing.TB, words []string) track.Tracker {
 		case "assume_down":
 			k.AssumeDown = true
 		case "rise":
-			k.Rise = number(tb, value)
+			k.Rise = scenario.Number(tb, value)
 		case "fall":
-			k.Fall = number(tb, value)
+			k.Fall = scenario.Number(tb, value)
 		case "loss":
-			d, err := time.ParseDuration(value)
-			if err != nil {
-				tb.Fatal(err)
-			}
-			k.FailOnLoss, k.Grace = true, d
+			k.FailOnLoss, k.Grace = true, scenario.Duration(tb, value)
 		default:
 			tb.Fatalf("unknown word %q", w)
 		}
@@ -316,27 +277,10 @@ func parseUses(tb testing.TB, words []string) []track.Use {
 			if p == "reverse" {
 				u.Reverse = true
 			} else {
-				u.Weight = number(tb, p)
+				u.Weight = scenario.Number(tb, p)
 			}
 		}
 		uses = append(uses, u)
 	}
 	return uses
-}
-
-func versioned(word string) (name, definition string) {
-	name, definition, found := strings.Cut(word, "@")
-	if !found {
-		definition = "1"
-	}
-	return name, definition
-}
-
-func number(tb testing.TB, text string) int {
-	tb.Helper()
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return n
 }

@@ -1,28 +1,19 @@
 package vrrp_test
 
 import (
-	"flag"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/halo-ha/halo/core/scenario"
 	"github.com/halo-ha/halo/core/vrrp"
 	"github.com/halo-ha/halo/core/vrrp/wire"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write the traces the scenarios produce into their files")
-
-// TestScenarios runs the scripts in testdata. A script is a list of blocks:
-// remarks, commands, a line "----", and the trace the commands must produce,
-// ended by an empty line. Commit a changed trace only if you can say why it changed.
+// TestScenarios runs the scripts in testdata. The commands:
 //
 //	router NAME SOURCE [key=value ...]   a router on the network
 //	up|down|missing|sourceless NAME      what is true of its interface
@@ -40,30 +31,7 @@ var rewrite = flag.Bool("rewrite", false, "write the traces the scenarios produc
 //	group NAME ROUTER ...                make them a sync group
 //	stop NAME                            stop it
 //	status [NAME ...]                    print what it says of itself
-func TestScenarios(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scenarios: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(text))
-			if *rewrite {
-				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(strings.Split(string(text), "\n"), strings.Split(got, "\n")); diff != "" {
-				t.Errorf("trace differs (-file +now), go test -rewrite accepts it:\n%s", diff)
-			}
-		})
-	}
-}
+func TestScenarios(t *testing.T) { scenario.Run(t, play) }
 
 // script is one scenario being played.
 type script struct {
@@ -101,47 +69,24 @@ func play(t *testing.T, text string) string {
 	t.Helper()
 	s := &script{lan: newLAN(t), configs: map[string]vrrp.Config{}}
 	s.trace = s.line
-	var commands []string
-	flush := func() {
-		if len(commands) > 0 {
-			s.block(t, commands)
-			commands = nil
-		}
-	}
-	inTrace := false
-	for line := range strings.Lines(text + "\n") {
-		line = strings.TrimRight(line, "\n")
-		switch {
-		case line == "":
-			flush()
-			inTrace = false
-		case line == "----":
-			inTrace = true
-		case inTrace:
-			// The old trace.
-		case strings.HasPrefix(line, "#"):
-			s.out.WriteString(line + "\n")
-		default:
-			commands = append(commands, line)
-		}
-	}
-	return strings.TrimRight(s.out.String(), "\n") + "\n"
+	return scenario.Play(text, func(commands []string) string {
+		s.out.Reset()
+		s.block(t, commands)
+		return s.out.String()
+	})
 }
 
-// block echoes commands, carries them out and closes with an empty line.
+// block carries out commands.
 func (s *script) block(t *testing.T, commands []string) {
 	t.Helper()
-	s.out.WriteString(strings.Join(commands, "\n") + "\n----\n")
-	before := s.out.Len()
 	for _, c := range commands {
 		s.command(t, strings.Fields(c))
 		s.checkHolds()
 	}
 	s.settle()
-	if s.out.Len() == before {
+	if s.out.Len() == 0 {
 		s.out.WriteString("    nothing\n")
 	}
-	s.out.WriteString("\n")
 }
 
 func (s *script) command(t *testing.T, words []string) {
@@ -169,9 +114,9 @@ func (s *script) command(t *testing.T, words []string) {
 	case "sourceless":
 		s.handle(s.node(arg(1)), vrrp.InterfaceChanged{Exists: true, Up: true})
 	case "run":
-		s.run(duration(t, arg(1)))
+		s.run(scenario.Duration(t, arg(1)))
 	case "latency":
-		s.latency = duration(t, arg(1))
+		s.latency = scenario.Duration(t, arg(1))
 	case "cut", "join":
 		s.node(arg(1)).cut = verb == "cut"
 	case "freeze":
@@ -191,7 +136,7 @@ func (s *script) command(t *testing.T, words []string) {
 	case "fault":
 		e := vrrp.FaultRaised{Cause: cause(t, arg(2))}
 		if len(words) > 3 {
-			e.For = duration(t, arg(3))
+			e.For = scenario.Duration(t, arg(3))
 		}
 		if e.Cause == vrrp.FaultTracker {
 			e.Detail = "nginx"
@@ -200,10 +145,7 @@ func (s *script) command(t *testing.T, words []string) {
 	case "clear":
 		s.handle(s.node(arg(1)), vrrp.FaultCleared{Cause: cause(t, arg(2))})
 	case "track":
-		p, err := strconv.Atoi(arg(2))
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := scenario.Number(t, arg(2))
 		if n := s.node(arg(1)); n.team != nil {
 			s.tell(n.team, vrrp.MemberPriority{Member: n.name, Priority: p, Detail: "nginx"})
 		} else {
@@ -212,13 +154,9 @@ func (s *script) command(t *testing.T, words []string) {
 	case "group":
 		s.group(t, arg(1), words[2:])
 	case "move":
-		p, err := strconv.Atoi(arg(2))
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.node(arg(1)).segment = p
+		s.node(arg(1)).segment = scenario.Number(t, arg(2))
 	case "step":
-		s.node(arg(1)).wall += duration(t, arg(2))
+		s.node(arg(1)).wall += scenario.Duration(t, arg(2))
 	case "stop":
 		s.handle(s.node(arg(1)), vrrp.Stopped{})
 		s.node(arg(1)).stopped = true
@@ -252,11 +190,7 @@ func (s *script) advert(t *testing.T, n *node, source string, words []string) {
 	rest := words[:0:0]
 	for _, w := range words {
 		if v, ok := strings.CutPrefix(w, "priority="); ok {
-			p, err := strconv.ParseUint(v, 10, 8)
-			if err != nil {
-				t.Fatal(err)
-			}
-			priority = uint8(p)
+			priority = scenario.Byte(t, v)
 			continue
 		}
 		rest = append(rest, w)
@@ -312,19 +246,15 @@ func apply(t *testing.T, c *vrrp.Config, words []string) {
 		case "version":
 			c.Version = wire.Version(value[0] - '0')
 		case "priority":
-			p, err := strconv.ParseUint(value, 10, 8)
-			if err != nil {
-				t.Fatal(err)
-			}
-			c.Priority = uint8(p)
+			c.Priority = scenario.Byte(t, value)
 		case "interval":
-			c.Interval = duration(t, value)
+			c.Interval = scenario.Duration(t, value)
 		case "preempt":
 			c.Preempt = value == "true"
 		case "preempt_delay":
-			c.PreemptDelay = duration(t, value)
+			c.PreemptDelay = scenario.Duration(t, value)
 		case "hold":
-			c.Hold = duration(t, value)
+			c.Hold = scenario.Duration(t, value)
 		case "also_v2":
 			c.AlsoV2 = value == "true"
 		case "addresses":
@@ -344,22 +274,13 @@ func apply(t *testing.T, c *vrrp.Config, words []string) {
 			}
 			c.Auth = wire.Auth{Type: wire.AuthPassword, Password: p}
 		case "refresh":
-			c.Announcement.Refresh = duration(t, value)
+			c.Announcement.Refresh = scenario.Duration(t, value)
 		case "delay":
-			c.Announcement.Delay = duration(t, value)
+			c.Announcement.Delay = scenario.Duration(t, value)
 		default:
 			t.Fatalf("unknown key %q", key)
 		}
 	}
-}
-
-func duration(t *testing.T, s string) time.Duration {
-	t.Helper()
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
 }
 
 func cause(t *testing.T, word string) vrrp.FaultCause {
