@@ -18,6 +18,7 @@ import (
 // field.
 //
 //rfc:9568/6.4.1-4 positive
+//rfc:9568/6.4.2-14 positive
 func TestUnsolicitedNAGolden(t *testing.T) {
 	address := netip.MustParseAddr("2001:db8::10").As16()
 	for _, tt := range []struct {
@@ -94,6 +95,7 @@ func openNA(t *testing.T, n *kerneltest.Namespace, link string) *NA {
 }
 
 //rfc:9568/6.4.1-4 positive
+//rfc:9568/6.4.2-14 positive
 //rfc:9568/8.2.2-6 positive
 func TestNAMovesTheNeighbourEntryOfAThirdHost(t *testing.T) {
 	lan := kerneltest.NewSwitch(t, "lan")

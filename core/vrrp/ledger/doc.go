@@ -18,5 +18,8 @@
 // received, positive is that the good packet counts, negative that the bad one does
 // not. Put it there only if the test fails when the sentence is broken.
 //
+// The tables were held against the texts of the RFCs, key word by key word. What a
+// section says twice, or of one thing in several words, is one requirement.
+//
 // Read Requirement first, then one of the tables.
 package ledger

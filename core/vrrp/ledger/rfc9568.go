@@ -20,8 +20,14 @@ const ownMAC = "Unless the virtual router has a virtual MAC interface (core/kern
 // acceptsAll is what becomes of packets to the virtual addresses.
 const acceptsAll = "The addresses stand on the interface of the active router, so Linux accepts what is sent to them: Accept_Mode is always true. The filter for false is not there."
 
+// routerFlag is that of neighbor advertisements.
+const routerFlag = "The router flag is set where Linux forwards IPv6 on the interface, and not where it does not: a server that is no router would else become the default router of its neighbours."
+
 // noRouterAdvertisements is what halo leaves to radvd and its like.
 const noRouterAdvertisements = "halo sends no Router Advertisements; a daemon such as radvd has to, and to be started and stopped by a notifier."
+
+// notLinkLocalFirst is what becomes of a list in another order.
+const notLinkLocalFirst = "The addresses are sent in the order of the configuration. One that begins with another address is warned of and taken: what counts is that all routers have the same."
 
 // rfc9568Wire is sections 2 to 6.3.
 func rfc9568Wire() []Requirement {
@@ -40,17 +46,17 @@ func rfc9568Wire() []Requirement {
 		{ID: "5.2.6-1", Level: Must, Text: "The reserved bits are sent as zero, and not looked at."},
 		{ID: "5.2.8-1", Level: Step, Text: "Over IPv4 the checksum covers the message only, from the version to the last address.", Excuse: Departs, Reason: "What is sent has a pseudo-header as well, unless checksum says plain: so do Keepalived and others that read RFC 5798 that way, and they drop what is summed without. Both forms are accepted."},
 		{ID: "5.2.8-2", Level: Step, Text: "Over IPv6 the checksum covers the pseudo-header of RFC 8200, with 112 as the next header, and the message."},
-		{ID: "5.2.9-1", Level: Must, Text: "Over IPv6 the first address is the virtual router's link-local one.", Excuse: Missing, Reason: "The addresses are sent in the order of the configuration, whichever is the first: core/config, Config.Validate and Advertisement.Validate do not look."},
+		{ID: "5.2.9-1", Level: Must, Text: "Over IPv6 the first address is the virtual router's link-local one.", Excuse: Departs, Reason: notLinkLocalFirst},
 		{ID: "5.2.9-2", Level: Must, Text: "All addresses are of the family of the packet that carries them."},
 		{ID: "6.1-1", Level: Must, Text: "The advertisement interval is 1 to 4095 centiseconds (erratum 8301)."},
-		{ID: "6.1-2", Level: Must, Text: "The first IPv6 address of a configuration is link-local.", Excuse: Missing, Reason: "core/config and Config.Validate take any order."},
+		{ID: "6.1-2", Level: Must, Text: "The first IPv6 address of a configuration is link-local.", Excuse: Departs, Reason: notLinkLocalFirst},
 		{ID: "6.1-3", Level: MustNot, Text: "With Accept_Mode false, neighbor solicitations and advertisements are dropped.", Excuse: Inapplicable, Reason: "Nothing is dropped: there is no filter for Accept_Mode false."},
 		{ID: "6.1-4", Level: Step, Text: "The skew time is (256 - priority) / 256 of the active router's interval, and the down interval three of those intervals and the skew time."},
 		{ID: "6.1-5", Level: Step, Text: "An address owner takes over from whoever is active, with Preempt_Mode off as well."},
 		{ID: "6.4.1-1", Level: Step, Text: "At startup an owner advertises at once, takes and announces its addresses, and is active.", Excuse: Departs, Reason: "During the startup delay, and in a sync group that cannot start yet, an owner waits as a backup."},
 		{ID: "6.4.1-2", Level: Step, Text: "At startup any other router is a backup that waits for the down interval, reckoned from its own interval."},
 		{ID: "6.4.1-3", Level: Step, Text: "The gratuitous ARP of that is for each virtual IPv4 address (erratum 7947)."},
-		{ID: "6.4.1-4", Level: Step, Text: "The unsolicited neighbor advertisement of that is for each virtual IPv6 address: router and override set, solicited not.", Excuse: Departs, Reason: "The router flag is set where Linux forwards IPv6 on the interface, and not where it does not: a server that is no router would else become the default router of its neighbours."},
+		{ID: "6.4.1-4", Level: Step, Text: "The unsolicited neighbor advertisement of that is for each virtual IPv6 address: router and override set, solicited not.", Excuse: Departs, Reason: routerFlag},
 	}
 }
 
@@ -69,6 +75,8 @@ func rfc9568Backup() []Requirement {
 		{ID: "6.4.2-10", Level: Step, Text: "An advertisement of the same or a higher priority restarts the timer, and with Preempt_Mode off one of any.", Excuse: Departs, Reason: "With a preempt delay so does one of a lower priority, until the delay is over."},
 		{ID: "6.4.2-11", Level: Step, Text: "With it the backup learns the active router's interval, and reckons both times anew."},
 		{ID: "6.4.2-12", Level: Step, Text: "An advertisement of a lower priority is discarded by a backup that preempts."},
+		{ID: "6.4.2-13", Level: Step, Text: "Over IPv6 a backup whose Active_Down_Timer ends joins the solicited-node group of each virtual address.", Excuse: Kernel, Reason: "Linux joins it for each address that an interface has."},
+		{ID: "6.4.2-14", Level: Step, Text: "Its announcement over IPv6 is an unsolicited neighbor advertisement for each virtual address: router and override set, solicited not.", Excuse: Departs, Reason: routerFlag},
 	}
 }
 
@@ -89,6 +97,7 @@ func rfc9568Active() []Requirement {
 		{ID: "6.4.3-12", Level: Step, Text: "Addresses are compared as numbers, in the order of the network's bytes."},
 		{ID: "6.4.3-13", Level: Step, Text: "Any other advertisement is discarded and answered at once by one of the active router.", Excuse: Departs, Reason: "One from the own address is not answered, or a network that reflects would echo for ever; what is read after a stall is answered by the overdue advertisement."},
 		{ID: "6.4.3-14", Level: Step, Text: "An active router does not ask whether Preempt_Mode is on."},
+		{ID: "6.4.3-15", Level: MustNot, Text: "With Accept_Mode false an active router drops neighbor solicitations and advertisements.", Excuse: Inapplicable, Reason: "Nothing is dropped: there is no filter for Accept_Mode false."},
 	}
 }
 

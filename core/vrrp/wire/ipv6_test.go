@@ -34,6 +34,7 @@ func v6Meta() wire.Meta {
 func v6Expect() wire.Expect { return expectOf(v6Advertisement(), wire.PseudoHeader) }
 
 //rfc:9568/5.2.8-2 positive
+//rfc:9568/5.2.9-1 positive
 //rfc:9568/5.2.9-2 positive
 func TestKeepalivedPacketsIPv6(t *testing.T) {
 	leaving := v6Advertisement()
