@@ -125,7 +125,7 @@ func printInstances(w io.Writer, s control.Status) error {
 			peer = fmt.Sprintf("%s (%d)", v.Peer.Address, v.Peer.Priority)
 		}
 		p.line("%s\t%s\t%s\t%d\t%s\t%d\t%s\t%s\t%s", name, v.State, age(s.Time, v.Since), v.EffectivePriority,
-			v.Interface, v.VirtualRouterID, peer, addresses(v), reasonOf(v))
+			interfaceOf(v), v.VirtualRouterID, peer, addresses(v), reasonOf(v))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.VRRPInstances)) {
 		printMissing(p, name, s.VRRPInstances[name])
@@ -220,6 +220,14 @@ func effect(k control.Tracker) string {
 		return "-"
 	}
 	return strings.Join(words, ", ")
+}
+
+// interfaceOf names the link with the virtual MAC address as well, if there is one.
+func interfaceOf(v control.VRRPInstance) string {
+	if v.VirtualInterface == "" {
+		return v.Interface
+	}
+	return v.Interface + " (" + v.VirtualInterface + ")"
 }
 
 func reasonOf(v control.VRRPInstance) string {

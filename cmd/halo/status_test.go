@@ -39,3 +39,27 @@ func TestStatusTellsWhatIsMissing(t *testing.T) {
 		t.Errorf("a backup misses something:\n%s", got)
 	}
 }
+
+// Who reads the status finds the link that the addresses are on.
+func TestStatusNamesTheVirtualInterface(t *testing.T) {
+	t.Parallel()
+	var page strings.Builder
+	err := printStatus(&page, control.Status{VRRPInstances: map[string]control.VRRPInstance{
+		"VI_1": {State: "active", Interface: "eth0", VirtualRouterID: 51, VirtualInterface: "vrrp.51", VirtualMAC: "00:00:5e:00:01:33"},
+		"VI_2": {State: "backup", Interface: "eth1", VirtualRouterID: 52},
+	}}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.SplitSeq(page.String(), "\n") {
+		switch fields := strings.Fields(line); {
+		case strings.HasPrefix(line, "VI_1") && !strings.Contains(line, "eth0 (vrrp.51)"):
+			t.Errorf("the link is not in %q", line)
+		case strings.HasPrefix(line, "VI_2") && fields[4] != "eth1":
+			t.Errorf("the interface is not in %q", line)
+		}
+	}
+	if n := strings.Count(page.String(), "VI_"); n != 2 {
+		t.Errorf("%d instances are shown:\n%s", n, page.String())
+	}
+}

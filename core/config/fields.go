@@ -61,6 +61,8 @@ func (c *comparison) values(name string, old, next any) {
 		}
 	case *Auth:
 		c.auth(name, before, next.(*Auth))
+	case *VMAC:
+		optional(c, name, before, next.(*VMAC))
 	case *BFD:
 		if after := next.(*BFD); before != nil && after != nil {
 			c.structs("", reflect.ValueOf(*before), reflect.ValueOf(*after))
@@ -113,14 +115,21 @@ func truth(b *bool) string {
 }
 
 func (c *comparison) auth(name string, old, next *Auth) {
+	if old != nil && next != nil && old.Type != next.Type && (old.Type == "hmac" || next.Type == "hmac") {
+		c.add(name+".type", old.Type, next.Type) // The rest is the type's own.
+		return
+	}
+	optional(c, name, old, next)
+}
+
+// optional compares two tables of which either may be absent.
+func optional[T any](c *comparison, name string, old, next *T) {
 	switch {
 	case old == nil && next == nil:
 	case old == nil:
 		c.add(name, "", present)
 	case next == nil:
 		c.add(name, present, "")
-	case old.Type != next.Type && (old.Type == "hmac" || next.Type == "hmac"):
-		c.add(name+".type", old.Type, next.Type) // The rest is the type's own.
 	default:
 		c.structs(name, reflect.ValueOf(*old), reflect.ValueOf(*next))
 	}

@@ -80,6 +80,10 @@ type Instance struct {
 	Track           []TrackUse `json:"track"`                    // what its priority and its faults depend on
 	TrackInterfaces []string   `json:"track_interfaces"`         // down = fault, beside its own
 	Auth            *Auth      `json:"authentication,omitempty"` // nil = none
+	VMAC            *VMAC      `json:"vmac,omitempty"`           // nil = the interface's own MAC address
+	// Accept is whether packets to the addresses are taken while active
+	// (RFC 9568 §6.1); default true.
+	Accept bool `json:"accept"`
 }
 
 // SyncGroup is [vrrp_sync_group.NAME]: virtual routers that move as one.

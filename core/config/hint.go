@@ -61,7 +61,7 @@ func globalHints() map[string]hint {
 		"vrrp_delay_after_boot": {key: "delay_after_boot"},
 		"vrrp_rt_priority":      {write: "realtime = true"},
 		"vrrp_no_swap":          {write: "realtime = true"},
-		"vrrp_strict":           {why: "halo always follows the RFC, and opens and closes no firewall for it"},
+		"vrrp_strict":           {why: "halo always follows the RFC, but for what accept says in [vrrp_instance.NAME]"},
 		"notification_email":    {why: whyNotified},
 		"smtp_server":           {why: whyNotified},
 	}
@@ -92,8 +92,10 @@ func instanceHints() map[string]hint {
 		"unicast_peer":               {key: "unicast_peers"},
 		"check_unicast_src":          {why: "only peers are believed, unless unicast_any_source = true"},
 		"unicast_fault_no_peer":      {why: "without peers halo speaks to the multicast group, which unicast_peers = [...] turns off"},
-		"vmac":                       {planned: true},
-		"use_vmac":                   {planned: true},
+		"use_vmac":                   {write: "vmac = true"},
+		"vmac_xmit_base":             {write: "vmac = { xmit_base = true }"},
+		"use_ipvlan":                 {why: "addresses on a link of its own are what vmac = true is for"},
+		"no_accept":                  {write: "accept = false"},
 		"track_interface":            {key: "track_interfaces"},
 		"track_script":               {planned: true},
 		"track_process":              {write: `track = ["NAME"] with [tracker.NAME]`},
@@ -102,12 +104,18 @@ func instanceHints() map[string]hint {
 		"virtual_routes":             {planned: true},
 		"rules":                      {planned: true},
 		"virtual_rules":              {planned: true},
-		"accept":                     {planned: true},
 		"notify":                     {planned: true},
 		"notify_master":              {why: whyNotified},
 		"notify_backup":              {why: whyNotified},
 		"notify_fault":               {why: whyNotified},
 		"smtp_alert":                 {why: whyNotified},
+	}
+}
+
+func vmacHints() map[string]hint {
+	return map[string]hint{
+		"vmac_xmit_base": {key: "xmit_base"},
+		"name6":          {key: "ipv6_name"},
 	}
 }
 

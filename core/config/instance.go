@@ -37,10 +37,13 @@ func (r *reader) instance(t *table) *Instance {
 	in.Track = ask(t, "track", r.uses()).optional()
 	in.TrackInterfaces = ask(t, "track_interfaces", lists[string]{interfaceNames(), 1, 64, "interfaces"}).optional()
 	in.Auth = r.auth(t, in.Interval)
+	in.VMAC = ask(t, "vmac", vmacForm{}).optional()
+	in.Accept = ask(t, "accept", booleans{}).or(true)
 	t.versionRules(in)
 	t.preemptRules(in)
 	t.addressRules(in)
 	t.unicastRules(in)
+	t.vmacRules(in)
 	return in
 }
 
@@ -257,6 +260,7 @@ func (t *table) elements(key string) []*node {
 type routerSet struct {
 	routers   map[router]*table
 	addresses map[addressPlace]place
+	links     linkSet
 }
 
 // router is what must be unique on a network (RFC 9568 §5.2.3).
@@ -274,6 +278,7 @@ type place struct {
 
 // add compares an instance with those before it.
 func (s *routerSet) add(t *table, in *Instance) {
+	s.links.add(t, in)
 	if s.routers == nil {
 		s.routers, s.addresses = map[router]*table{}, map[addressPlace]place{}
 	}

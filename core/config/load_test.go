@@ -77,7 +77,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Instances: map[string]*Instance{"VI_1": {
 			Name: "VI_1", Interface: "eth0", VRID: 51, Version: 3, Priority: 100, Interval: time.Second,
-			Preempt: true, Addresses: plain("192.0.2.10/32"), Checksum: "pseudo-header",
+			Preempt: true, Addresses: plain("192.0.2.10/32"), Checksum: "pseudo-header", Accept: true,
 			GARP: GARP{Repeat: 5, Delay: 5 * time.Second, RefreshRepeat: 1, LowerPriorityRepeat: 5, LowerPriorityDelay: 5 * time.Second},
 		}},
 		VirtualServers: map[string]*VirtualServer{},
@@ -160,9 +160,10 @@ func TestEveryKey(t *testing.T) {
 				SourceAddress: netip.MustParseAddr("192.0.2.2"),
 				GARP:          GARP{Repeat: 3, Refresh: time.Minute, RefreshRepeat: 2, LowerPriorityDelay: 1500 * time.Millisecond},
 				Auth:          &Auth{Type: "pass", Password: NewSecret("sesame")},
+				VMAC:          &VMAC{Name: "vr1", XmitBase: true},
 			},
 			"VI_2": {
-				Name: "VI_2", Interface: "eth0", VRID: 52, Version: 3, Priority: 255, Interval: 40950 * time.Millisecond,
+				Name: "VI_2", Interface: "eth0", VRID: 52, Version: 3, Priority: 255, Interval: 40950 * time.Millisecond, Accept: true,
 				Preempt: true, Checksum: "plain", Addresses: plain("203.0.113.1/24"),
 				SourceAddress: netip.MustParseAddr("203.0.113.1"),
 				Excluded: []Address{
@@ -189,9 +190,10 @@ func TestEveryKey(t *testing.T) {
 				Track: []TrackUse{{Tracker: "tunnel"}, {Tracker: "quorum", Weight: 40}}, TrackInterfaces: []string{"eth4", "eth5"},
 				UnicastPeers:     []UnicastPeer{{Address: netip.MustParseAddr("192.0.2.130")}, {Address: netip.MustParseAddr("fe80::2"), MinTTL: 254, MaxTTL: 255}},
 				UnicastAnySource: true, AlsoV2: true, SourceAddress: netip.MustParseAddr("fe80::1"),
+				VMAC: &VMAC{Name: "vrrp.53", IPv6Name: "vrrp-inside"}, Accept: true,
 			},
 			"dmz": {
-				Name: "dmz", Interface: "eth4", VRID: 54, Version: 3, Priority: 120, Interval: time.Second,
+				Name: "dmz", Interface: "eth4", VRID: 54, Version: 3, Priority: 120, Interval: time.Second, Accept: true, VMAC: &VMAC{Name: "vrrp.54"},
 				Preempt: true, Checksum: "pseudo-header", Addresses: plain("198.51.100.129/25"),
 				GARP: GARP{Repeat: 5, Delay: 5 * time.Second, RefreshRepeat: 1, LowerPriorityRepeat: 5, LowerPriorityDelay: 5 * time.Second},
 			},

@@ -125,6 +125,13 @@ func drawInstance(t *rapid.T, number int) *Instance {
 	if rapid.Bool().Draw(t, "source") {
 		in.SourceAddress = netip.AddrFrom4([4]byte{192, 0, 2, byte(number)})
 	}
+	in.Accept = in.Priority == 255 || rapid.Bool().Draw(t, "accept")
+	if rapid.Bool().Draw(t, "vmac") {
+		in.VMAC = &VMAC{Name: "v4." + strconv.Itoa(number), XmitBase: rapid.Bool().Draw(t, "xmit_base")}
+		if slices.ContainsFunc(in.Addresses, func(a Address) bool { return a.Addr().Is6() }) {
+			in.VMAC.IPv6Name = "vrrp6." + strconv.Itoa(int(in.VRID))
+		}
+	}
 	return in
 }
 
@@ -384,6 +391,12 @@ func (w *writer) instance(name string, in *Instance, g *Generation) {
 	}
 	if in.Version == 3 {
 		fmt.Fprintf(&w.b, "checksum = %q\n", in.Checksum)
+	}
+	if !in.Accept || w.draws("accept written") {
+		fmt.Fprintf(&w.b, "accept = %t\n", in.Accept)
+	}
+	if in.VMAC != nil {
+		fmt.Fprintf(&w.b, "vmac = { name = %q, xmit_base = %t }\n", in.VMAC.Name, in.VMAC.XmitBase)
 	}
 	switch {
 	case in.Auth == nil:

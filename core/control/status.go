@@ -67,6 +67,11 @@ type VRRPInstance struct {
 	Priority          uint8           `json:"priority"`
 	EffectivePriority uint8           `json:"effective_priority"`
 	SourceAddress     string          `json:"source_address"` // empty when the interface has none
+	// VirtualMAC is the MAC address that moves with the addresses, and
+	// VirtualInterface the link that has it; both absent without one.
+	VirtualMAC       string `json:"virtual_mac,omitempty"`
+	VirtualInterface string `json:"virtual_interface,omitempty"`
+	Accept           bool   `json:"accept"` // packets to the addresses are taken
 	// AdvertInterval is the configured one in seconds; ActiveAdvertInterval
 	// is the one in force, learned from the active router in version 3.
 	AdvertInterval       float64            `json:"advert_interval"`

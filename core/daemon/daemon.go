@@ -211,6 +211,7 @@ func (d *Daemon) live(ctx context.Context, g *config.Generation, hangups <-chan 
 	stopWatch := essential("watch of links", func(ctx context.Context) error { d.election.watch(ctx, changes); return nil })
 	stopTracking := essential("tracking", d.election.tracking.run)
 	stopConflicts := essential("watch for address conflicts", d.election.conflicts.run)
+	stopVirtual := essential("virtual links", d.election.virtual.run)
 	stopAddresses := essential("owner of addresses", d.election.addresses.Run)
 	stopBalancer := essential("balancer", d.balancer.Run)
 
@@ -235,7 +236,7 @@ func (d *Daemon) live(ctx context.Context, g *config.Generation, hangups <-chan 
 	d.election.close()
 	var stopping sync.WaitGroup
 	failures := make([]error, 6)
-	stopping.Go(func() { failures[0] = stopAddresses() })
+	stopping.Go(func() { failures[0] = errors.Join(stopAddresses(), stopVirtual()) })
 	stopping.Go(func() { failures[1] = stopBalancer() })
 	stopping.Go(func() { failures[4] = stopTracking() })
 	stopping.Go(func() { failures[5] = stopConflicts() })

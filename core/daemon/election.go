@@ -8,8 +8,8 @@ import (
 	"net/netip"
 	"sync"
 
-	"github.com/halo-ha/halo/core/kernel/rawsock"
 	"github.com/halo-ha/halo/core/kernel/rtnl"
+	"github.com/halo-ha/halo/core/kernel/vmac"
 	"github.com/halo-ha/halo/core/speaker"
 	"github.com/halo-ha/halo/core/vip"
 	"github.com/halo-ha/halo/core/vrrp"
@@ -28,23 +28,44 @@ type election struct {
 	tracking  *tracking
 	conflicts *conflicts
 	presence  *presence
+	virtual   *virtualLinks
 
 	// mu guards what follows. It is held over whole reloads, so nothing that
 	// the election itself calls may take it.
 	mu       sync.Mutex
 	speakers map[place]*running
-	moving   map[located]bool // addresses that move without being advertised
-	view     *rtnl.View       // nil before the kernel was first looked at: nothing is known of links then
-	ending   sync.WaitGroup   // speakers that have been started
+	moving   map[located]place // addresses that move, with whom
+	view     *rtnl.View        // nil before the kernel was first looked at: nothing is known of links then
+	ending   sync.WaitGroup    // speakers that have been started
 }
 
-// place is where routers speak: their interface, and their family.
+// place is where routers speak: their interface, and their family. A router with
+// a virtual MAC address has one of its own.
 type place struct {
 	iface  string
 	family wire.Family
+	// virtual is the link with the virtual MAC address, the zero value without
+	// one. The interface is that link, or its parent.
+	virtual vmac.Interface
 }
 
 func (p place) String() string { return p.iface + " (" + p.family.String() + ")" }
+
+// base is the network interface that a place is on.
+func (p place) base() string {
+	if p.virtual.Name != "" {
+		return p.virtual.Parent
+	}
+	return p.iface
+}
+
+// holds is the link that the addresses go to.
+func (p place) holds() string {
+	if p.virtual.Name != "" {
+		return p.virtual.Name
+	}
+	return p.iface
+}
 
 // running is a speaker with its goroutine.
 type running struct {
@@ -55,29 +76,15 @@ type running struct {
 
 // sockets is what speakers reach the wire and the clock through.
 type sockets struct {
-	open  func(iface string, socket speaker.Socket, ready chan<- struct{}) (speaker.Conn, error)
+	open  func(p place, socket speaker.Socket, ready chan<- struct{}) (speaker.Conn, error)
 	alarm func() (speaker.Alarm, error)
 }
 
 // realSockets are the machine's.
 func realSockets() sockets {
 	return sockets{
-		open: func(iface string, socket speaker.Socket, ready chan<- struct{}) (speaker.Conn, error) {
-			c, err := rawsock.OpenTransport(rawsock.Transport{
-				Interface: iface, Index: socket.Index, Family: socket.Family, Group: socket.Group, AH: socket.AH,
-			}, ready)
-			if err != nil {
-				return nil, err // and not a nil *VRRP in an interface
-			}
-			return c, nil
-		},
-		alarm: func() (speaker.Alarm, error) {
-			a, err := rawsock.NewAlarm()
-			if err != nil {
-				return nil, err
-			}
-			return a, nil
-		},
+		open:  openConn,
+		alarm: newAlarm,
 	}
 }
 
@@ -91,6 +98,7 @@ func newElection(kernel *rtnl.Handle, announcer vip.Announcer, s sockets, logger
 	e.tracking = newTracking(tracked{e}, logger)
 	e.conflicts = newConflicts(e.post, logger)
 	e.presence = newPresence(announcer, logger)
+	e.virtual = newVirtualLinks(kernel, logger)
 	e.addresses = vip.New(vip.Kernel{Addresses: kernel, Routes: kernel, Rules: kernel}, announcer, e, logger)
 	return e
 }
@@ -101,6 +109,7 @@ func newElection(kernel *rtnl.Handle, announcer vip.Announcer, s sockets, logger
 func (e *election) apply(next electorate) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.virtual.apply(&next)
 	e.groups.apply(next.members)
 	e.moving = next.moving()
 	for name, s := range e.places.all() {
@@ -155,7 +164,7 @@ func (e *election) speakerOf(p place) *running {
 	s := &running{place: p, cancel: cancel, Speaker: speaker.New(speaker.Options{
 		Interface: p.iface, Family: p.family, Alarm: e.sockets.alarm,
 		Open: func(socket speaker.Socket, ready chan<- struct{}) (speaker.Conn, error) {
-			return e.sockets.open(p.iface, socket, ready)
+			return e.sockets.open(p, socket, ready)
 		},
 		Addresses: holder{e, p}, Observer: e, Groups: e.groups,
 	})}
@@ -163,7 +172,13 @@ func (e *election) speakerOf(p place) *running {
 	if e.view != nil {
 		s.SetLink(linkOf(e.view, p, e.moving))
 	}
+	if p.virtual.Name != "" {
+		e.virtual.hold(p.virtual.Name)
+	}
 	e.ending.Go(func() {
+		if p.virtual.Name != "" {
+			defer e.virtual.letGo(p.virtual.Name)
+		}
 		if err := s.Run(ctx); err != nil {
 			e.logger.Error("speaker ended", "iface", p.iface, "family", p.family.String(), "error", err)
 		}
@@ -197,6 +212,7 @@ func (e *election) linksChanged(view *rtnl.View) {
 	e.tracking.linksChanged(view)
 	e.conflicts.linksChanged(view)
 	e.presence.linksChanged(view)
+	e.virtual.linksChanged(view)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.view != nil && view.Overruns > e.view.Overruns {
@@ -217,17 +233,23 @@ func (e *election) tellLinks() {
 }
 
 // linkOf is what a speaker is told of its interface: the addresses of the family
-// it speaks, without those that are moving. IPv6
-// advertises from link-local ones (RFC 9568 §5.1.2.1), once the kernel is sure
-// that nobody else has them.
-func linkOf(view *rtnl.View, p place, moving map[located]bool) speaker.Link {
+// it speaks, without those that move with others. IPv6 advertises from link-local
+// ones (RFC 9568 §5.1.2.1), once the kernel is sure that nobody else has them.
+func linkOf(view *rtnl.View, p place, moving map[located]place) speaker.Link {
 	l, ok := view.Link(p.iface)
+	addressed := l
+	if p.virtual.Name != "" {
+		l, addressed, ok = virtualLinkOf(view, p)
+	}
 	if !ok {
 		return speaker.Link{}
 	}
-	link := speaker.Link{Exists: true, Index: l.Index, Up: l.Up, Addresses: make([]netip.Addr, 0, len(l.Addresses))}
-	for _, a := range l.Addresses {
-		if !p.family.Has(a.Addr()) || a.Tentative || a.Duplicate || moving[located{p.iface, a.Addr()}] || p.family == wire.IPv6 && !a.Addr().IsLinkLocalUnicast() {
+	link := speaker.Link{Exists: true, Index: l.Index, Up: l.Up && addressed.Up, Addresses: make([]netip.Addr, 0, len(addressed.Addresses))}
+	for _, a := range addressed.Addresses {
+		if !p.family.Has(a.Addr()) || a.Tentative || a.Duplicate || p.family == wire.IPv6 && !a.Addr().IsLinkLocalUnicast() {
+			continue
+		}
+		if with, moves := moving[located{p.base(), a.Addr()}]; moves && with != p {
 			continue
 		}
 		link.Addresses = append(link.Addresses, a.Addr())

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/halo-ha/halo/core/config"
+	"github.com/halo-ha/halo/core/kernel/vmac"
 	"github.com/halo-ha/halo/core/speaker"
 	"github.com/halo-ha/halo/core/vrrp"
 	"github.com/halo-ha/halo/core/vrrp/wire"
@@ -26,15 +27,25 @@ type router struct {
 	excluded  []config.Address // those that go with them
 	vrrp      vrrp.Config
 	unicast   *speaker.Unicast // nil is multicast
+	virtual   vmac.Interface   // the zero value is none
 }
 
-func (r *router) place() place { return place{r.instance.Interface, r.family} }
+// place is where a router speaks. From the virtual MAC address it cannot speak to
+// peers, who answer to that of the interface.
+func (r *router) place() place {
+	p := place{iface: r.instance.Interface, family: r.family, virtual: r.virtual}
+	p.virtual.BothFamilies = false // No reason to move.
+	if r.virtual.Name != "" && !r.instance.VMAC.XmitBase && r.unicast == nil {
+		p.iface = r.virtual.Name
+	}
+	return p
+}
 
 // located are all addresses that move with the router, each where it goes.
 func (r *router) located() []located {
 	all := make([]located, 0, len(r.addresses)+len(r.excluded))
 	for _, a := range slices.Concat(r.addresses, r.excluded) {
-		all = append(all, located{a.On(r.instance.Interface), a.Addr()})
+		all = append(all, located{a.On(r.place().holds()), a.Addr()})
 	}
 	return all
 }
@@ -103,17 +114,22 @@ func (e *electorate) furnish(i *config.Instance, names []string) {
 		name := of(a.Addr().Is6())
 		r := e.routers[name]
 		r.excluded = append(r.excluded, a)
+		if a.Addr().Is6() && a.On("") == "" {
+			r.virtual.BothFamilies = !r.virtual.IPv6
+		}
 		e.routers[name] = r
 	}
 }
 
-// moving are the addresses that move without being advertised, of which a speaker
-// does not know that it must not speak from them.
-func (e *electorate) moving() map[located]bool {
-	all := map[located]bool{}
+// moving are the addresses that move, with the place whose speaker knows that. No
+// speaker knows it of those that are not advertised.
+func (e *electorate) moving() map[located]place {
+	all := map[located]place{}
 	for _, r := range e.routers {
-		for _, a := range r.located()[len(r.addresses):] {
-			all[a] = true
+		for i, a := range r.located() {
+			if all[a] = (place{}); i < len(r.addresses) {
+				all[a] = r.place()
+			}
 		}
 	}
 	return all

@@ -27,7 +27,7 @@ type presence struct {
 	mu       sync.Mutex
 	view     *rtnl.View // nil before the kernel was first looked at
 	wanted   []claimant
-	virtual  map[located]bool         // never this machine's own
+	virtual  map[located]place        // never this machine's own
 	standing map[string]standing      // by interface, as far as it has been announced
 	waiting  map[string]*introduction // by interface
 }
@@ -69,10 +69,10 @@ func newPresence(announcer vip.Announcer, logger *slog.Logger) *presence {
 func (p *presence) apply(next electorate) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.wanted, p.virtual = nil, map[located]bool{}
+	p.wanted, p.virtual = nil, map[located]place{}
 	for _, r := range next.routers {
 		for _, a := range r.located() {
-			p.virtual[a] = true
+			p.virtual[a] = place{}
 		}
 		if r.unicast != nil {
 			p.wanted = append(p.wanted, claimant{r.place(), r.vrrp.Source})

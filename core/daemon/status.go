@@ -1,17 +1,16 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/halo-ha/halo/core/checks"
 	"github.com/halo-ha/halo/core/config"
 	"github.com/halo-ha/halo/core/control"
+	"github.com/halo-ha/halo/core/kernel/vmac"
 	"github.com/halo-ha/halo/core/pluginhost"
 	"github.com/halo-ha/halo/core/pool"
 	"github.com/halo-ha/halo/core/speaker"
@@ -80,17 +79,8 @@ func (d *Daemon) describeElection(ctx context.Context, g *config.Generation, s *
 	tracked := d.election.tracking.snapshot()
 	d.describeTrackers(tracked, g, s)
 	d.describeGroups(s)
-	for p, line := range speakers {
-		for _, f := range line.ForeignBySource {
-			s.VRRPForeign = append(s.VRRPForeign, control.ForeignRouter{
-				Interface: p.iface, Family: p.family.String(), VirtualRouterID: f.VRID, Source: f.Source.String(), Packets: f.Packets, Last: f.Last,
-			})
-		}
-	}
-	slices.SortFunc(s.VRRPForeign, func(a, b control.ForeignRouter) int {
-		return cmp.Or(cmp.Compare(a.Interface, b.Interface), cmp.Compare(a.Family, b.Family),
-			cmp.Compare(a.VirtualRouterID, b.VirtualRouterID), cmp.Compare(a.Source, b.Source))
-	})
+	s.VRRPForeign = foreignRouters(speakers)
+	s.Degraded = append(s.Degraded, d.election.virtual.problems()...)
 	for name, i := range g.Instances {
 		for _, own := range []string{name, ipv6Name(name)} {
 			if v, ok := d.describeRouter(own, i, speakers, held[own], s); ok {
@@ -119,6 +109,9 @@ func (d *Daemon) describeRouter(
 	v = instanceStatus(i, r, held)
 	v.Authentication = authStatus(&r)
 	v.Family, v.SyncGroup = running.family.String(), d.election.groups.groupOf(name)
+	if link := running.virtual; link.Name != "" {
+		v.VirtualMAC, v.VirtualInterface = vmac.MAC(link.VRID, link.IPv6), link.Name
+	}
 	claims, total := d.election.conflicts.snapshot(name)
 	for _, k := range claims {
 		v.Conflicts = append(v.Conflicts, control.Conflict{Address: k.address.String(), MAC: k.mac.String(), Last: k.at, Packets: k.packets})
@@ -165,7 +158,7 @@ func (d *Daemon) describeGroups(s *control.Status) {
 func instanceStatus(i *config.Instance, r speaker.RouterSnapshot, held vip.Status) control.VRRPInstance {
 	v := control.VRRPInstance{
 		State: r.State.String(), Since: r.Since, Reason: r.Reason.String(), Faults: []string{},
-		Interface: i.Interface, VirtualRouterID: r.VRID, Version: uint8(r.Version),
+		Interface: i.Interface, VirtualRouterID: r.VRID, Version: uint8(r.Version), Accept: i.Accept || i.Priority == ownerPriority,
 		Priority: r.Priority, EffectivePriority: r.EffectivePriority,
 		AdvertInterval: r.Interval.Seconds(), ActiveAdvertInterval: r.ActiveAdverInterval.Seconds(),
 		Mismatches: []string{}, Conflicts: []control.Conflict{},

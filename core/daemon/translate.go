@@ -41,7 +41,7 @@ func routerOf(i *config.Instance, family wire.Family) (router, error) {
 	if err := c.Validate(); err != nil {
 		return r, fmt.Errorf("vrrp_instance %s: %w", i.Name, err)
 	}
-	r.vrrp = c
+	r.vrrp, r.virtual = c, virtualOf(i, family)
 	if len(i.UnicastPeers) == 0 {
 		return r, nil
 	}
@@ -79,7 +79,7 @@ func routerConfig(i *config.Instance, addresses []config.Address) (vrrp.Config, 
 func addressConfig(name string, r *router) vip.Instance {
 	i := r.instance
 	return vip.Instance{
-		Name: name, Interface: i.Interface, Addresses: vipAddresses(r.addresses), Excluded: vipAddresses(r.excluded),
+		Name: name, Interface: r.place().holds(), Addresses: vipAddresses(r.addresses), Excluded: vipAddresses(r.excluded),
 		AddressOwner: i.Priority == ownerPriority, Repeat: i.GARP.Repeat,
 	}
 }

@@ -142,8 +142,13 @@ excluded_addresses = ["2001:db8::20/64", { address = "192.0.2.21/24", required =
 		}
 	}
 	moving := all.moving()
-	if len(moving) != 4 || !moving[located{"eth1", i4("2001:db8::11")}] || moving[located{"eth0", i4("192.0.2.10")}] {
-		t.Errorf("moving without being advertised: %v", moving)
+	nobody := place{}
+	if with, moves := moving[located{"eth1", i4("2001:db8::11")}]; len(moving) != 7 || !moves || with != nobody {
+		t.Errorf("moving: %v", moving)
+	}
+	// Of what is advertised its own speaker knows.
+	if with := moving[located{"eth0", i4("192.0.2.10")}]; with != (place{iface: "eth0"}) {
+		t.Errorf("an advertised address moves with %v", with)
 	}
 }
 

@@ -19,6 +19,10 @@ const silence = 300 * time.Millisecond
 
 // What is sent to a closed address is dropped, but for what finds out where it
 // is, and for services that are open.
+//
+//rfc:9568/6.1-3 positive negative
+//rfc:9568/6.4.3-7 positive negative
+//rfc:3768/6.4.3-3 positive negative
 func TestClosedAddresses(t *testing.T) {
 	kerneltest.RequireTool(t, "nft")
 	lan := kerneltest.NewSwitch(t, "lan")

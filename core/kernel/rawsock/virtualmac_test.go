@@ -56,6 +56,7 @@ func TestBorrowedSource(t *testing.T) {
 				t.Fatal(err)
 			}
 			payload, meta := next(t, y, ready)
+			// The other machine's virtual interface gets it because of whom it is from.
 			if string(payload) != "from the virtual MAC address" || meta.Source != addr(row.source) || meta.TTL != wire.HopLimit {
 				t.Errorf("received %q, %+v", payload, meta)
 			}

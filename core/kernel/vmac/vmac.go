@@ -56,14 +56,6 @@ func MAC(vrid uint8, ipv6 bool) string {
 	return fmt.Sprintf("00:00:5e:00:%02x:%02x", family, vrid)
 }
 
-// Name is the usual name of an interface: that of Keepalived.
-func Name(vrid uint8, ipv6 bool) string {
-	if ipv6 {
-		return fmt.Sprintf("vrrp6.%d", vrid)
-	}
-	return fmt.Sprintf("vrrp.%d", vrid)
-}
-
 // Keeper makes and removes interfaces.
 type Keeper struct {
 	kernel *rtnl.Handle
@@ -191,10 +183,8 @@ func (k *Keeper) differences(have, parent rtnl.Link, links []rtnl.Link, before s
 	if have.Group != parent.Group {
 		change.Group = inet.Some(parent.Group)
 	}
-	for _, l := range links {
-		if l.Index == parent.Master && l.Kind == "vrf" && have.Master != l.Index {
-			change.Master = inet.Some(l.Index)
-		}
+	if vrf := vrfOf(links, parent); vrf != 0 && have.Master != vrf {
+		change.Master = inet.Some(vrf)
 	}
 	return change
 }
@@ -339,6 +329,22 @@ func Find(links []rtnl.Link, want Interface) (have, parent rtnl.Link, ok bool) {
 	}
 	have, ok = byName(links, want.Name)
 	return have, parent, ok && own(have) && fits(have, want, parent) && have.AdminUp
+}
+
+// Settled tells whether Ensure would find nothing to do, as far as links show it.
+func Settled(links []rtnl.Link, want Interface) bool {
+	have, parent, ok := Find(links, want)
+	return ok && have.MTU == parent.MTU && have.Group == parent.Group && vrfOf(links, have) == vrfOf(links, parent)
+}
+
+// vrfOf is the index of the VRF that a link belongs to, 0 for none.
+func vrfOf(links []rtnl.Link, l rtnl.Link) int {
+	for _, vrf := range links {
+		if vrf.Index == l.Master && vrf.Kind == "vrf" {
+			return vrf.Index
+		}
+	}
+	return 0
 }
 
 // own tells whether halo made a link: the alias says so, and the rest agrees.

@@ -64,7 +64,7 @@ func rfc3768Protocol() []Requirement {
 		{ID: "6.4.2-8", Level: Step, Text: "An advertisement of a lower priority is discarded by a backup that preempts."},
 		{ID: "6.4.3-1", Level: Must, Text: "The master answers ARP for the virtual addresses: it has them."},
 		{ID: "6.4.3-2", Level: Must, Text: "The master forwards frames to the virtual router's MAC address.", Excuse: Kernel, Reason: "Linux forwards what comes to a MAC address of the machine, if the operator has turned forwarding on."},
-		{ID: "6.4.3-3", Level: MustNot, Text: "The master accepts packets to the virtual addresses if it does not own them.", Excuse: Missing, Reason: acceptsAll},
+		{ID: "6.4.3-3", Level: MustNot, Text: "The master accepts packets to the virtual addresses if it does not own them.", Excuse: Departs, Reason: acceptsAll},
 		{ID: "6.4.3-4", Level: Must, Text: "The master accepts packets to the virtual addresses if it owns them.", Excuse: Kernel, Reason: "Linux accepts what is sent to an address that an interface has."},
 		{ID: "6.4.3-5", Level: Step, Text: "Shutdown of the master: the timer ends, priority 0 is advertised, and the state is Initialize."},
 		{ID: "6.4.3-6", Level: Step, Text: "When the Adver_Timer ends the master advertises, and starts it again."},

@@ -15,10 +15,10 @@ func rfc9568() Document {
 const noFrameFilter = "Without a virtual MAC interface nobody has that MAC address. With one, the interface must be down or away while the router is a backup, or forwarding from it be dropped, and nothing does that yet."
 
 // ownMAC is why advertisements and answers have the interface's MAC address.
-const ownMAC = "Unless the virtual router has a virtual MAC interface (core/kernel/vmac), the MAC address is that of the interface, and gratuitous ARP moves the hosts, as with Keepalived."
+const ownMAC = "Unless vmac is configured, the MAC address is that of the interface, and gratuitous ARP moves the hosts, as with Keepalived."
 
 // acceptsAll is what becomes of packets to the virtual addresses.
-const acceptsAll = "The addresses stand on the interface of the active router, so Linux accepts what is sent to them: Accept_Mode is always true. The filter for false is not there."
+const acceptsAll = "Only where accept = false says so. It is true by default, since people expect an address that moves to answer."
 
 // routerFlag is that of neighbor advertisements.
 const routerFlag = "The router flag is set where Linux forwards IPv6 on the interface, and not where it does not: a server that is no router would else become the default router of its neighbours."
@@ -50,7 +50,7 @@ func rfc9568Wire() []Requirement {
 		{ID: "5.2.9-2", Level: Must, Text: "All addresses are of the family of the packet that carries them."},
 		{ID: "6.1-1", Level: Must, Text: "The advertisement interval is 1 to 4095 centiseconds (erratum 8301)."},
 		{ID: "6.1-2", Level: Must, Text: "The first IPv6 address of a configuration is link-local.", Excuse: Departs, Reason: notLinkLocalFirst},
-		{ID: "6.1-3", Level: MustNot, Text: "With Accept_Mode false, neighbor solicitations and advertisements are dropped.", Excuse: Inapplicable, Reason: "Nothing is dropped: there is no filter for Accept_Mode false."},
+		{ID: "6.1-3", Level: MustNot, Text: "With Accept_Mode false, neighbor solicitations and advertisements are dropped."},
 		{ID: "6.1-4", Level: Step, Text: "The skew time is (256 - priority) / 256 of the active router's interval, and the down interval three of those intervals and the skew time."},
 		{ID: "6.1-5", Level: Step, Text: "An address owner takes over from whoever is active, with Preempt_Mode off as well."},
 		{ID: "6.4.1-1", Level: Step, Text: "At startup an owner advertises at once, takes and announces its addresses, and is active.", Excuse: Departs, Reason: "During the startup delay, and in a sync group that cannot start yet, an owner waits as a backup."},
@@ -89,7 +89,7 @@ func rfc9568Active() []Requirement {
 		{ID: "6.4.3-4", Level: Must, Text: "The active router sends Router Advertisements for the virtual router.", Excuse: Missing, Reason: noRouterAdvertisements},
 		{ID: "6.4.3-5", Level: Must, Text: "The active router forwards frames to the virtual router's MAC address.", Excuse: Kernel, Reason: "Linux forwards what comes to a MAC address of the machine, if the operator has turned forwarding on."},
 		{ID: "6.4.3-6", Level: Must, Text: "The active router accepts packets to the virtual addresses if it owns them or Accept_Mode is true.", Excuse: Kernel, Reason: "Linux accepts what is sent to an address that an interface has."},
-		{ID: "6.4.3-7", Level: MustNot, Text: "The active router accepts packets to the virtual addresses if neither is so.", Excuse: Missing, Reason: acceptsAll},
+		{ID: "6.4.3-7", Level: MustNot, Text: "The active router accepts packets to the virtual addresses if neither is so."},
 		{ID: "6.4.3-8", Level: Step, Text: "Shutdown of the active router: the timer ends, priority 0 is advertised, and the state is Initialize."},
 		{ID: "6.4.3-9", Level: Step, Text: "When the Adver_Timer ends the active router advertises, and starts it again."},
 		{ID: "6.4.3-10", Level: Step, Text: "Priority 0 of another is answered with an advertisement, and the Adver_Timer starts again.", Excuse: Departs, Reason: "After a stall it is not answered before all that waits on the socket was read: the overdue advertisement follows then."},

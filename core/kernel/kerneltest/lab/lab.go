@@ -60,6 +60,13 @@ func (n *Network) Host(label string, addresses ...string) *Host {
 // Label is the host's name as the test calls it.
 func (h *Host) Label() string { return h.label }
 
+// Watch runs a program in the switch until the test ends.
+func (n *Network) Watch(name string, args ...string) *Process {
+	n.t.Helper()
+	h := &Host{Namespace: n.Namespace, network: n, label: "the switch"}
+	return h.Start(name, args...)
+}
+
 // Pull takes the host's cable out of the switch.
 func (h *Host) Pull() { h.network.SetDown(h.Port) }
 
