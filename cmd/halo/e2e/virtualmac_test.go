@@ -191,24 +191,36 @@ func TestVirtualMAC(t *testing.T) {
 // wantNothingLeft holds a host against one on which halo has never been.
 func wantNothingLeft(t *testing.T, h *lab.Host) {
 	t.Helper()
-	if links := ip(t, h, "-brief", "link", "show", "type", "macvlan"); links != "" {
-		t.Errorf("links left on %s:\n%s", h.Label(), links)
+	for _, what := range left(t, h) {
+		t.Errorf("left on %s: %s", h.Label(), what)
 	}
-	if rules, err := h.Output("nft", "list", "ruleset"); err != nil || rules != "" {
-		t.Errorf("rules left on %s: %v\n%s", h.Label(), err, rules)
+}
+
+// left is what halo has left on a host.
+func left(t *testing.T, h *lab.Host) (list []string) {
+	t.Helper()
+	if links := ip(t, h, "-brief", "link", "show", "type", "macvlan"); links != "" {
+		list = append(list, "links:\n"+links)
+	}
+	rules, err := h.Output("nft", "list", "ruleset")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rules != "" {
+		list = append(list, "rules:\n"+rules)
 	}
 	for _, setting := range []string{"arp_ignore", "arp_filter", "arp_announce"} {
-		err := h.Do(func() error {
+		if err := h.Do(func() error {
 			value, err := os.ReadFile("/proc/sys/net/ipv4/conf/eth0/" + setting)
 			if err == nil && string(value) != "0\n" {
-				err = fmt.Errorf("%s is %s", setting, value)
+				list = append(list, fmt.Sprintf("%s is %s", setting, value))
 			}
 			return err
-		})
-		if err != nil {
-			t.Errorf("on %s: %v", h.Label(), err)
+		}); err != nil {
+			t.Fatal(err)
 		}
 	}
+	return list
 }
 
 // wire is what the switch hears of advertisements and group memberships.
