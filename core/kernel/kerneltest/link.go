@@ -181,6 +181,16 @@ func (n *Namespace) DelAddress(ifname, address string) {
 	}
 }
 
+// GivenAddressesOnly takes from an interface the IPv6 address that the kernel has
+// made for it, and keeps it from making more.
+func (n *Namespace) GivenAddressesOnly(ifname string) {
+	n.tb.Helper()
+	n.Sysctl("ipv6/conf/"+ifname+"/addr_gen_mode", "1") // none
+	for _, p := range n.Addresses6(ifname) {
+		n.DelAddress(ifname, p.String())
+	}
+}
+
 // Addresses are an interface's IPv4 addresses in ascending order; none where
 // there is no such interface.
 func (n *Namespace) Addresses(ifname string) []netip.Prefix {

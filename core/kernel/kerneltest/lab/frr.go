@@ -44,7 +44,9 @@ type FRR struct {
 
 // FRR starts FRR's VRRP on h. The lines are those of vrrpd's block of eth0, in
 // which the virtual router is vrid; addresses ("192.0.2.10/24") are the virtual
-// ones once more, for the macvlan.
+// ones once more, for the macvlan. Over IPv6 vrrpd speaks from the macvlan's
+// link-local address: that is then one of addresses, and the virtual link-local
+// one is not.
 func (h *Host) FRR(vrid uint8, addresses []string, lines string) *FRR {
 	t := h.network.t
 	t.Helper()
@@ -55,7 +57,11 @@ func (h *Host) FRR(vrid uint8, addresses []string, lines string) *FRR {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	f := &FRR{host: h, dir: dir, link: fmt.Sprintf("vrrp4-%d", vrid)}
+	family := 4
+	if strings.Contains(addresses[0], ":") {
+		family = 6
+	}
+	f := &FRR{host: h, dir: dir, link: fmt.Sprintf("vrrp%d-%d", family, vrid)}
 	if f.handle, err = netlink.NewHandleAt(netns.NsHandle(h.FD()), unix.NETLINK_ROUTE); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +72,7 @@ func (h *Host) FRR(vrid uint8, addresses []string, lines string) *FRR {
 	}
 	f.socket = &nl.SocketHandle{Socket: socket}
 	t.Cleanup(f.socket.Close)
-	f.addLink(t, vrid, addresses)
+	f.addLink(t, family, vrid, addresses)
 	f.write(t, "zebra.conf", "")
 	f.Configure(lines)
 	f.Start()
@@ -74,14 +80,18 @@ func (h *Host) FRR(vrid uint8, addresses []string, lines string) *FRR {
 }
 
 // addLink makes the macvlan, which outlives the daemons.
-func (f *FRR) addLink(t testing.TB, vrid uint8, addresses []string) {
+func (f *FRR) addLink(t testing.TB, family int, vrid uint8, addresses []string) {
 	t.Helper()
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.ParentIndex = f.link, f.host.Index("eth0")
 	attrs.HardwareAddr = net.HardwareAddr{0x00, 0x00, 0x5e, 0x00, 0x01, vrid} // RFC 9568, 7.3
+	if family == 6 {
+		attrs.HardwareAddr[4] = 0x02
+	}
 	if err := f.handle.LinkAdd(&netlink.Macvlan{LinkAttrs: attrs, Mode: netlink.MACVLAN_MODE_BRIDGE}); err != nil {
 		t.Fatalf("make %s on %s: %v", f.link, f.host.label, err)
 	}
+	f.host.GivenAddressesOnly(f.link)
 	for _, a := range addresses {
 		f.host.AddAddress(f.link, a)
 	}
