@@ -21,9 +21,9 @@ import (
 
 // advert is one advertisement as the switch received it, at the kernel's time.
 type advert struct {
-	at       time.Time
-	source   string
-	priority uint8
+	at                  time.Time
+	source, destination string
+	priority            uint8
 }
 
 func (a advert) String() string {
@@ -33,6 +33,7 @@ func (a advert) String() string {
 // capture is everything that the hosts have sent into a switch, including what
 // the switch then lost: the frames in a file, the advertisements at hand.
 type capture struct {
+	vip    netip.Addr
 	file   string
 	socket *os.File
 	done   chan struct{} // closed when the file is complete
@@ -47,9 +48,9 @@ type capture struct {
 }
 
 // newCapture captures until close, or else until the test ends.
-func newCapture(t testing.TB, n *lab.Network) *capture {
+func newCapture(t testing.TB, n *lab.Network, vip netip.Addr) *capture {
 	t.Helper()
-	c := &capture{file: filepath.Join(t.ArtifactDir(), "network.pcap"), done: make(chan struct{}), claims: map[string]int{}}
+	c := &capture{vip: vip, file: filepath.Join(t.ArtifactDir(), "network.pcap"), done: make(chan struct{}), claims: map[string]int{}}
 	file, err := os.Create(c.file)
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +120,7 @@ func (c *capture) note(at time.Time, frame []byte) {
 		a.at = at
 		c.adverts = append(c.adverts, a)
 	}
-	if mac, ok := announcement(frame); ok {
+	if mac, ok := announcement(frame, c.vip); ok {
 		c.belief = mac.String()
 		c.claims[c.belief]++
 	}
@@ -175,31 +176,57 @@ func (c *capture) tail(n int) string {
 // decode finds an advertisement for the group's virtual router in a frame. It
 // is deliberately not halo's own decoder.
 func decode(frame []byte) (advert, bool) {
-	if len(frame) < 14 || binary.BigEndian.Uint16(frame[12:]) != unix.ETH_P_IP {
+	var a advert
+	var next byte
+	p := frame[min(14, len(frame)):]
+	switch {
+	case len(p) >= 20 && binary.BigEndian.Uint16(frame[12:]) == unix.ETH_P_IP:
+		a.source, a.destination = netip.AddrFrom4([4]byte(p[12:16])).String(), netip.AddrFrom4([4]byte(p[16:20])).String()
+		next, p = p[9], p[min(int(p[0]&0xf)*4, len(p)):]
+	case len(p) >= 40 && binary.BigEndian.Uint16(frame[12:]) == unix.ETH_P_IPV6:
+		a.source, a.destination = netip.AddrFrom16([16]byte(p[8:24])).String(), netip.AddrFrom16([16]byte(p[24:40])).String()
+		next, p = p[6], p[40:]
+	}
+	if next == 51 && len(p) >= 12 { // an authentication header, whose length is in words less two
+		next, p = p[0], p[min(4*(int(p[1])+2), len(p)):]
+	}
+	if next != 112 || len(p) < 8 || p[0]&0xf != 1 || p[1] != vrid {
 		return advert{}, false
 	}
-	p := frame[14:]
-	if len(p) < 20 || p[9] != 112 {
-		return advert{}, false
-	}
-	header := int(p[0]&0xf) * 4
-	if len(p) < header+8 || p[header]&0xf != 1 || p[header+1] != vrid {
-		return advert{}, false
-	}
-	return advert{source: netip.AddrFrom4([4]byte(p[12:16])).String(), priority: p[header+2]}, true
+	a.priority = p[2]
+	return a, true
 }
 
-// announcement finds a gratuitous ARP for the virtual address, in either form.
-func announcement(frame []byte) (net.HardwareAddr, bool) {
+// announcement finds a gratuitous ARP for the virtual address, in either form, or
+// an unsolicited neighbour advertisement.
+func announcement(frame []byte, vip netip.Addr) (net.HardwareAddr, bool) {
+	if vip.Is6() {
+		return neighbourAdvertisement(frame, vip)
+	}
 	broadcast := bytes.Repeat([]byte{0xff}, 6)
 	if len(frame) < 42 || binary.BigEndian.Uint16(frame[12:]) != unix.ETH_P_ARP || !bytes.Equal(frame[:6], broadcast) {
 		return nil, false
 	}
-	address := netip.MustParseAddr(vip).As4()
+	address := vip.As4()
 	if !bytes.Equal(frame[28:32], address[:]) || !bytes.Equal(frame[38:42], address[:]) {
 		return nil, false
 	}
 	return bytes.Clone(frame[22:28]), true
+}
+
+// neighbourAdvertisement finds one for the virtual address to all nodes, with the
+// target's link-layer address as its only option.
+func neighbourAdvertisement(frame []byte, vip netip.Addr) (net.HardwareAddr, bool) {
+	if len(frame) < 86 || binary.BigEndian.Uint16(frame[12:]) != unix.ETH_P_IPV6 {
+		return nil, false
+	}
+	allNodes, target := netip.MustParseAddr("ff02::1").As16(), vip.As16()
+	p, message := frame[14:], frame[54:]
+	if p[6] != unix.IPPROTO_ICMPV6 || !bytes.Equal(p[24:40], allNodes[:]) || message[0] != 136 || !bytes.Equal(message[8:24], target[:]) ||
+		message[24] != 2 || message[25] != 1 {
+		return nil, false
+	}
+	return bytes.Clone(message[26:32]), true
 }
 
 // stamp is the kernel's time of a frame.

@@ -34,7 +34,7 @@ func newGroup(t *testing.T, f form, cast []string, joiner string) *group {
 	kerneltest.RequireTool(t, "nft")
 	g := &group{stage: &stage{TB: t}, form: f, joiner: joiner, halos: map[string]string{}}
 	g.network = lab.New(g.stage)
-	g.capture = newCapture(g.stage, g.network)
+	g.capture = newCapture(g.stage, g.network, lab.Addr(g.stage, f.vip()))
 	for i, name := range cast {
 		g.add(name, 200-50*i)
 	}
@@ -51,15 +51,25 @@ func newGroup(t *testing.T, f form, cast []string, joiner string) *group {
 func (g *group) add(name string, priority int) *router {
 	g.stage.Helper()
 	g.hosts++
-	source := fmt.Sprintf("192.0.2.%d", g.hosts)
-	r := &router{
-		peer: peerTable[name], kind: name, settings: settings{form: g.form, priority: priority}, t: g.stage,
-		host: g.network.Host(fmt.Sprintf("%s%d", name, g.hosts), source+"/24"), source: source,
+	if g.hosts > most {
+		g.stage.Fatalf("there are more than %d hosts", most)
 	}
+	r := &router{
+		peer: peerTable[name], kind: name, settings: settings{form: g.form, host: g.hosts, priority: priority}, t: g.stage,
+		host: g.network.Host(fmt.Sprintf("%s%d", name, g.hosts)), source: g.form.source(g.hosts),
+	}
+	length := "/24"
+	if g.form.ipv6 {
+		// The one that the kernel makes would be another source, and nobody could
+		// tell beforehand whose is the higher one.
+		r.host.GivenAddressesOnly("eth0")
+		length = "/64"
+	}
+	r.host.AddAddress("eth0", r.source+length)
 	r.start(r)
 	g.routers = append(g.routers, r)
 	if r.halo != nil {
-		g.halos[source] = r.host.MAC("eth0").String()
+		g.halos[r.source] = r.host.MAC("eth0").String()
 	}
 	return r
 }
@@ -110,10 +120,15 @@ func (g *group) owners() []string {
 
 func (g *group) sole(r *router) bool { return slices.Equal(g.owners(), []string{r.host.Label()}) }
 
-// awaitSole waits until r alone owns the address.
+// awaitSole waits until r alone owns the address, and where its first words were
+// lost, until the others have heard more of it.
 func (g *group) awaitSole(r *router) {
 	g.stage.Helper()
-	g.eventually(vip+" on "+r.host.Label()+" alone", func() bool { return g.sole(r) })
+	if r.cannotSpeakAtOnce[g.form.name] != "" {
+		g.eventually(r.host.Label()+" owns the address", r.owns)
+		g.awaitHeard(r)
+	}
+	g.eventually(g.form.vip()+" on "+r.host.Label()+" alone", func() bool { return g.sole(r) })
 }
 
 // awaitSoleSeen is awaitSole, and waits until the last announcement has told
@@ -126,7 +141,7 @@ func (g *group) awaitSoleSeen(r *router) {
 		return
 	}
 	mac := r.mac().String()
-	g.eventually(vip+" announced by "+r.host.Label(), func() bool { return g.capture.announced() == mac })
+	g.eventually(g.form.vip()+" announced by "+r.host.Label(), func() bool { return g.capture.announced() == mac })
 }
 
 // holdsSole asserts that during the whole window r alone owns the address, and
@@ -135,7 +150,7 @@ func (g *group) holdsSole(r *router, window time.Duration) {
 	g.stage.Helper()
 	g.during(window, func() string {
 		if owners := g.owners(); !slices.Equal(owners, []string{r.host.Label()}) {
-			return fmt.Sprintf("%s is on %q, want it on %s alone", vip, owners, r.host.Label())
+			return fmt.Sprintf("%s is on %q, want it on %s alone", g.form.vip(), owners, r.host.Label())
 		}
 		return ""
 	}, r)
@@ -236,14 +251,44 @@ func (g *group) awaitHeard(r *router) {
 	g.stage.Helper()
 	start := time.Now()
 	g.eventually("two advertisements of "+r.host.Label(), func() bool {
-		heard := 0
+		heard := map[string]int{}
 		for _, a := range g.capture.since(start) {
 			if a.source == r.source {
-				heard++
+				if heard[a.destination]++; heard[a.destination] == 2 {
+					return true
+				}
 			}
 		}
-		return heard >= 2
+		return false
 	})
+}
+
+// awaitAnyHeard waits until there have been two more advertisements of one router.
+func (g *group) awaitAnyHeard() {
+	g.stage.Helper()
+	start := time.Now()
+	g.eventually("two advertisements", func() bool {
+		heard := map[string]int{}
+		for _, a := range g.capture.since(start) {
+			if heard[a.source+a.destination]++; heard[a.source+a.destination] == 2 {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// hears tells whether an advertisement is for a router to hear.
+func (g *group) hears(r *router, a advert) bool {
+	return a.source != r.source && (!g.form.unicast || a.destination == r.source)
+}
+
+// from is a rule's words for what a router sends.
+func (g *group) from(r *router) string {
+	if g.form.ipv6 {
+		return "ip6 saddr " + r.source
+	}
+	return "ip saddr " + r.source
 }
 
 // drop has the switch lose the advertisements that a rule's words match, and
@@ -251,7 +296,7 @@ func (g *group) awaitHeard(r *router) {
 func (g *group) drop(match string) (heal func()) {
 	g.stage.Helper()
 	g.nft("add table bridge loss; add chain bridge loss forward { type filter hook forward priority 0; }; " +
-		"add rule bridge loss forward ether type ip ip protocol 112 " + match + " counter drop")
+		"add rule bridge loss forward meta l4proto { 112, 51 } " + match + " counter drop")
 	return func() {
 		g.stage.Helper()
 		if list := g.nft("list table bridge loss"); strings.Contains(list, "packets 0 ") {

@@ -6,4 +6,4 @@ import (
 	"github.com/halo-ha/halo/core/kernel/kerneltest/lab"
 )
 
-func TestMain(m *testing.M) { lab.Main(m, 24) }
+func TestMain(m *testing.M) { lab.Main(m, 36) }

@@ -18,9 +18,11 @@ import (
 // fields are what tshark is asked about each frame.
 var fields = []string{
 	"frame.number", "eth.src", "ip.src", "ip.dst", "ip.ttl", "ip.dsfield", "ip.checksum.status",
-	"vrrp.version", "vrrp.type", "vrrp.virt_rtr_id", "vrrp.prio", "vrrp.addr_count", "vrrp.ip_addr", "vrrp.checksum.status",
+	"ipv6.src", "ipv6.dst", "ipv6.hlim", "ipv6.tclass", "ah.next_header", "ah.icv",
+	"vrrp.version", "vrrp.type", "vrrp.virt_rtr_id", "vrrp.prio", "vrrp.addr_count", "vrrp.ip_addr", "vrrp.ipv6_addr", "vrrp.checksum.status",
 	"vrrp.auth_type", "vrrp.auth_string", "vrrp.adver_int", "vrrp.short_adver_int",
 	"arp.opcode", "arp.src.hw_mac", "arp.src.proto_ipv4", "arp.dst.proto_ipv4", "arp.isgratuitous",
+	"icmpv6.type", "icmpv6.checksum.status", "icmpv6.nd.na.target_address", "icmpv6.nd.na.flag.s", "icmpv6.nd.na.flag.o", "icmpv6.opt.linkaddr",
 	"_ws.malformed", "_ws.expert.severity", "_ws.expert.message",
 }
 
@@ -63,20 +65,40 @@ func dissect(t *testing.T, file string) []frame {
 
 // expected are the fields of every advertisement of halo in a form.
 func expected(f form) frame {
+	var list []string
+	for _, v := range f.vips() {
+		address, _, _ := strings.Cut(v, "/")
+		list = append(list, address)
+	}
+	addresses := strings.Join(list, ",")
 	want := frame{
-		"ip.dst": "224.0.0.18", "ip.ttl": "255", "ip.dsfield": "0xc0", "ip.checksum.status": "1",
 		"vrrp.version": strconv.Itoa(f.version), "vrrp.type": "1", "vrrp.virt_rtr_id": strconv.Itoa(vrid),
-		"vrrp.addr_count": "1", "vrrp.ip_addr": vip, "vrrp.checksum.status": "1",
+		"vrrp.addr_count": strconv.Itoa(len(list)), "vrrp.checksum.status": "1",
+	}
+	if f.ipv6 {
+		want["ipv6.hlim"], want["ipv6.tclass"], want["vrrp.ipv6_addr"] = "255", "0x000000c0", addresses
+	} else {
+		want["ip.ttl"], want["ip.dsfield"], want["ip.checksum.status"], want["vrrp.ip_addr"] = "255", "0xc0", "1", addresses
 	}
 	switch {
-	case f.version == 3:
+	case f.unicast: // To each peer: see faults.
+	case f.ipv6:
+		want["ipv6.dst"] = "ff02::12"
+	default:
+		want["ip.dst"] = "224.0.0.18"
+	}
+	if f.version == 3 {
 		want["vrrp.short_adver_int"] = strconv.FormatInt(f.interval.Milliseconds()/10, 10)
-	case f.password != "":
-		want["vrrp.auth_type"], want["vrrp.auth_string"] = "1", f.password
-		want["vrrp.adver_int"] = strconv.Itoa(int(f.interval.Seconds()))
+		return want
+	}
+	want["vrrp.adver_int"] = strconv.Itoa(int(f.interval.Seconds()))
+	switch f.auth {
+	case "pass":
+		want["vrrp.auth_type"], want["vrrp.auth_string"] = "1", password
+	case "ah":
+		want["vrrp.auth_type"], want["ah.next_header"] = "2", "112"
 	default:
 		want["vrrp.auth_type"] = "0"
-		want["vrrp.adver_int"] = strconv.Itoa(int(f.interval.Seconds()))
 	}
 	return want
 }
@@ -85,6 +107,7 @@ func expected(f form) frame {
 // wrong, whoever sent it, and what of halo's is not as expected. halos are the
 // hardware addresses of its hosts by the address it speaks from.
 func faults(frames []frame, f form, halos map[string]string) (list []string, adverts, announcements int) {
+	address := func(fr frame, end string) string { return fr["ip."+end] + fr["ipv6."+end] } // It has one of them.
 	fault := func(fr frame, format string, args ...any) {
 		list = append(list, fmt.Sprintf("frame %s of %s: ", fr["frame.number"], fr["eth.src"])+fmt.Sprintf(format, args...))
 	}
@@ -92,12 +115,12 @@ func faults(frames []frame, f form, halos map[string]string) (list []string, adv
 		if fr["_ws.malformed"] != "" || slices.Contains(strings.Split(fr["_ws.expert.severity"], ","), severe) {
 			fault(fr, "%s %s", fr["_ws.malformed"], fr["_ws.expert.message"])
 		}
-		for _, sum := range []string{"ip.checksum.status", "vrrp.checksum.status"} {
+		for _, sum := range []string{"ip.checksum.status", "vrrp.checksum.status", "icmpv6.checksum.status"} {
 			if fr[sum] == "0" {
 				fault(fr, "%s is bad", sum)
 			}
 		}
-		mac, ours := halos[fr["ip.src"]]
+		mac, ours := halos[address(fr, "src")]
 		switch {
 		case fr["vrrp.version"] != "" && ours:
 			adverts++
@@ -109,15 +132,33 @@ func faults(frames []frame, f form, halos map[string]string) (list []string, adv
 					fault(fr, "%s is %q, want %q", name, fr[name], want)
 				}
 			}
-		// A reply is the kernel's, to somebody else's announcement.
-		case fr["arp.opcode"] == "1" && fr["arp.src.proto_ipv4"] == vip && isOneOf(halos, fr["eth.src"]):
+			if f.unicast && !toPeer(f, address(fr, "src"), address(fr, "dst")) {
+				fault(fr, "sent to %s", address(fr, "dst"))
+			}
+		case fr["icmpv6.type"] == "136" && fr["icmpv6.nd.na.target_address"] == f.vip() && fr["ipv6.dst"] == "ff02::1" && isOneOf(halos, fr["eth.src"]):
 			announcements++
-			if fr["arp.dst.proto_ipv4"] != vip || fr["arp.src.hw_mac"] != fr["eth.src"] || fr["arp.isgratuitous"] == "" {
+			if fr["ipv6.hlim"] != "255" || fr["icmpv6.nd.na.flag.s"] != "0" || fr["icmpv6.nd.na.flag.o"] != "1" || fr["icmpv6.opt.linkaddr"] != fr["eth.src"] {
+				fault(fr, "an announcement with %v", fr)
+			}
+		// A reply is the kernel's, to somebody else's announcement.
+		case fr["arp.opcode"] == "1" && fr["arp.src.proto_ipv4"] == f.vip() && isOneOf(halos, fr["eth.src"]):
+			announcements++
+			if fr["arp.dst.proto_ipv4"] != f.vip() || fr["arp.src.hw_mac"] != fr["eth.src"] || fr["arp.isgratuitous"] == "" {
 				fault(fr, "an announcement with %v", fr)
 			}
 		}
 	}
 	return list, adverts, announcements
+}
+
+// toPeer tells whether a destination is one that a halo was told to speak to.
+func toPeer(f form, source, destination string) bool {
+	for host := 1; host <= most; host++ {
+		if destination == f.source(host) {
+			return destination != source
+		}
+	}
+	return false
 }
 
 func isOneOf(halos map[string]string, mac string) bool {
@@ -144,7 +185,11 @@ func verify(t *testing.T, g *group) {
 			return err == nil && v.State != "" && len(v.Mismatches) == 0
 		})
 		for name, n := range v.Counters {
-			if strings.HasPrefix(name, "dropped_") && n != 0 {
+			// With an authentication header all routers of a group count together:
+			// who could not hear the others has fallen behind, and is not believed
+			// before it has heard them.
+			behind := g.form.auth == "ah" && name == "dropped_replay"
+			if strings.HasPrefix(name, "dropped_") && n != 0 && !behind {
 				t.Errorf("halo on %s has counted %d of %s", r.host.Label(), n, name)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -13,19 +14,26 @@ import (
 	"github.com/halo-ha/halo/core/kernel/kerneltest/lab"
 )
 
-// The virtual router of all groups.
-const (
-	vrid = 51
-	vip  = "192.0.2.10"
-	// vipPrefix is what the routers are told, vip with its prefix length.
-	vipPrefix = vip + "/24"
-)
+// vrid is the virtual router of all groups.
+const vrid = 51
 
 // settings are what all kinds of router understand.
 type settings struct {
 	form
+	host      int // its number, which the address it speaks from has
 	priority  int
 	noPreempt bool
+}
+
+// peers are the addresses of all other routers there may be.
+func (s settings) peers() []string {
+	var list []string
+	for host := 1; host <= most; host++ {
+		if host != s.host {
+			list = append(list, s.source(host))
+		}
+	}
+	return list
 }
 
 // program is what lab has in common for all kinds of router.
@@ -81,12 +89,17 @@ func startKeepalived(r *router) {
 
 // onInterface is for those who put the virtual address on eth0.
 func (r *router) onInterface() {
-	r.owns = func() bool { return r.host.HasAddress("eth0", vip) }
+	r.owns = func() bool { return r.host.HasAddress("eth0", r.vip()) }
 	r.mac = func() net.HardwareAddr { return r.host.MAC("eth0") }
 }
 
 func startFRR(r *router) {
-	frr := r.host.FRR(vrid, []string{vipPrefix}, frrConfig(r.settings))
+	addresses := r.vips()
+	if r.ipv6 {
+		r.source = fmt.Sprintf("fe80::1:%x", r.settings.host)
+		addresses[0] = r.source + "/64"
+	}
+	frr := r.host.FRR(vrid, addresses, frrConfig(r.settings))
 	r.program = frr
 	r.again = func() {
 		frr.Configure(frrConfig(r.settings))
@@ -104,12 +117,33 @@ version           = %d
 priority          = %d
 advert_interval   = %q
 preempt           = %t
-addresses         = [%q]
-`, vrid, s.version, s.priority, s.interval, !s.noPreempt, vipPrefix)
-	if s.password != "" {
-		fmt.Fprintf(&b, "\n[vrrp_instance.VI_1.authentication]\ntype = \"pass\"\npassword = %q\n", s.password)
+addresses         = [%s]
+`, vrid, s.version, s.priority, s.interval, !s.noPreempt, quoted(s.vips()))
+	if s.unicast {
+		fmt.Fprintf(&b, "source_address = %q\nunicast_peers = [", s.source(s.host))
+		for _, p := range s.peers() {
+			// Nobody is further away than the next host; but over IPv6 Keepalived's
+			// packets leave with the hop limit of any other program.
+			if s.ipv6 {
+				fmt.Fprintf(&b, "%q, ", p)
+			} else {
+				fmt.Fprintf(&b, "{ address = %q, min_ttl = 255 }, ", p)
+			}
+		}
+		b.WriteString("]\n")
+	}
+	if s.auth != "" {
+		fmt.Fprintf(&b, "\n[vrrp_instance.VI_1.authentication]\ntype = %q\npassword = %q\n", s.auth, password)
 	}
 	return b.String()
+}
+
+func quoted(words []string) string {
+	list := make([]string, len(words))
+	for i, w := range words {
+		list[i] = strconv.Quote(w)
+	}
+	return strings.Join(list, ", ")
 }
 
 func keepalivedConfig(s settings) string {
@@ -127,10 +161,13 @@ vrrp_instance VI_1 {
 	if s.noPreempt {
 		b.WriteString("  nopreempt\n")
 	}
-	if s.password != "" {
-		fmt.Fprintf(&b, "  authentication {\n    auth_type PASS\n    auth_pass %s\n  }\n", s.password)
+	if s.auth != "" {
+		fmt.Fprintf(&b, "  authentication {\n    auth_type %s\n    auth_pass %s\n  }\n", strings.ToUpper(s.auth), password)
 	}
-	fmt.Fprintf(&b, "  virtual_ipaddress {\n    %s\n  }\n}\n", vipPrefix)
+	if s.unicast {
+		fmt.Fprintf(&b, "  unicast_src_ip %s\n  unicast_peer {\n    %s\n  }\n", s.source(s.host), strings.Join(s.peers(), "\n    "))
+	}
+	fmt.Fprintf(&b, "  virtual_ipaddress {\n    %s\n  }\n}\n", strings.Join(s.vips(), "\n    "))
 	return b.String()
 }
 
@@ -139,7 +176,14 @@ func frrConfig(s settings) string {
 		fmt.Sprintf("version %d", s.version),
 		fmt.Sprintf("priority %d", s.priority),
 		fmt.Sprintf("advertisement-interval %d", s.interval.Milliseconds()),
-		"ip " + vip,
+	}
+	for _, v := range s.vips() {
+		address, _, _ := strings.Cut(v, "/")
+		word := "ip "
+		if s.ipv6 {
+			word = "ipv6 "
+		}
+		lines = append(lines, word+address)
 	}
 	if s.noPreempt {
 		lines = append(lines, "no preempt")
@@ -163,8 +207,12 @@ func (r *router) settled() {
 		return
 	}
 	const burst = 5 // announcements at once
+	said := "Sending gratuitous ARP on eth0 for "
+	if r.ipv6 {
+		said = "Sending unsolicited Neighbour Advert on eth0 for "
+	}
 	lab.Eventually(r.t, "Keepalived has announced the address", func() bool {
-		return strings.Count(r.Output(), "Sending gratuitous ARP on eth0 for "+vip+"\n") >= burst
+		return strings.Count(r.Output(), said+r.vip()+"\n") >= burst
 	})
 }
 

@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -8,21 +9,63 @@ import (
 )
 
 // form is one way of speaking VRRP. Whatever is added to the protocol here, an
-// authentication, a family, unicast, virtual MACs, is one more line of forms,
-// with what the peers of the table below cannot do of it.
+// authentication, a family, virtual MACs, is one more line of forms, with what
+// the peers of the table below cannot do of it.
 type form struct {
-	name     string
-	version  int
-	password string // PASS, version 2 only; empty = no authentication
+	name    string
+	version int
+	auth    string // "pass" or "ah", version 2 only; empty = no authentication
+	ipv6    bool   // version 3 only
+	unicast bool
 	// interval is also the unit of all windows: long enough for a loaded machine.
 	interval time.Duration
 }
 
 var forms = []form{
 	{name: "v2", version: 2, interval: time.Second},
-	{name: "v2pass", version: 2, password: "s3cret", interval: time.Second},
-	{name: "v3", version: 3, interval: 500 * time.Millisecond},
+	{name: "v2pass", version: 2, auth: "pass", interval: time.Second},
+	{name: "v2ah", version: 2, auth: "ah", interval: time.Second},
+	{name: "v3", version: 3, interval: half},
+	{name: "v3ipv6", version: 3, ipv6: true, interval: half},
+	{name: "v2unicast", version: 2, unicast: true, interval: time.Second},
+	{name: "v2passunicast", version: 2, auth: "pass", unicast: true, interval: time.Second},
+	{name: "v2ahunicast", version: 2, auth: "ah", unicast: true, interval: time.Second},
+	{name: "v3unicast", version: 3, unicast: true, interval: half},
+	{name: "v3ipv6unicast", version: 3, ipv6: true, unicast: true, interval: half},
 }
+
+// half a second is the interval of version 3, which has no shorter one in version 2.
+const half = 500 * time.Millisecond
+
+// password is that of all forms with an authentication.
+const password = "s3cret"
+
+// vips are the virtual addresses, with their prefix lengths; over IPv6 the first
+// is link-local (RFC 9568 §5.2.9).
+func (f form) vips() []string {
+	if f.ipv6 {
+		return []string{"fe80::10/64", "2001:db8::10/64"}
+	}
+	return []string{"192.0.2.10/24"}
+}
+
+// vip is the virtual address that the tests look for, the last one to come.
+func (f form) vip() string {
+	vips := f.vips()
+	address, _, _ := strings.Cut(vips[len(vips)-1], "/")
+	return address
+}
+
+// source is the address that the router on the host with a number speaks from.
+func (f form) source(host int) string {
+	if f.ipv6 {
+		return fmt.Sprintf("fe80::%x", host)
+	}
+	return fmt.Sprintf("192.0.2.%d", host)
+}
+
+// most is how many hosts a group has at most, all that join included.
+const most = 5
 
 // peer is one implementation, and what cannot be asked of it. A reason that is
 // not empty takes from the scenes what it names, and nothing else.
@@ -41,6 +84,12 @@ type peer struct {
 	cannotSeeLink string
 	// cannotTidy: a router that is told to stop gives up the address.
 	cannotTidy string
+	// cannotSpeakAtOnce: who becomes active says so before anybody else does. By
+	// the form's name.
+	cannotSpeakAtOnce map[string]string
+	// cannotCompare: of equal active routers the one with the highest address
+	// stays. By the form's name.
+	cannotCompare map[string]string
 }
 
 var peerTable = map[string]peer{
@@ -50,13 +99,26 @@ var peerTable = map[string]peer{
 		cannotHearClaims: "Keepalived does not listen to ARP, and yields without a last advertisement",
 	},
 	"frr": {
-		start:            startFRR,
-		cannotSpeak:      map[string]string{"v2pass": "vrrpd has no authentication"},
+		start: startFRR,
+		cannotSpeak: map[string]string{
+			"v2pass": vrrpdAuthentication, "v2ah": vrrpdAuthentication, "v2passunicast": vrrpdAuthentication, "v2ahunicast": vrrpdAuthentication,
+			"v2unicast": vrrpdUnicast, "v3unicast": vrrpdUnicast, "v3ipv6unicast": vrrpdUnicast,
+		},
 		cannotReannounce: "vrrpd announces only when it becomes active",
 		cannotTidy:       "vrrpd does not wait until zebra has taken the macvlan down, and that request may get lost",
-		cannotSeeLink:    "vrrpd goes on while its interface has no carrier, and counts as silence what it could not hear",
+		cannotSpeakAtOnce: map[string]string{
+			"v3ipv6": "vrrpd speaks from the macvlan, whose address it cannot use before zebra has taken it out of protodown: its first advertisement is lost",
+		},
+		cannotCompare: map[string]string{"v3ipv6": "vrrpd yields to any router of its priority"},
+		cannotSeeLink: "vrrpd goes on while its interface has no carrier, and counts as silence what it could not hear",
 	},
 }
+
+// What vrrpd has no words for: TestFRRCannot.
+const (
+	vrrpdAuthentication = "vrrpd has no authentication"
+	vrrpdUnicast        = "vrrpd has no peers, only the group"
+)
 
 // groups are who stands beside whom: the best router first, which is the
 // active one while all is well. The joiner comes later and goes again; where
@@ -64,18 +126,20 @@ var peerTable = map[string]peer{
 var groups = []struct {
 	routers []string
 	joiner  string
-	only    string // the one form that others do not cover in this size; empty = all
+	only    []string // the forms that are played; none = all
 }{
-	{[]string{"halo", "halo"}, "frr", ""},
-	{[]string{"halo", "keepalived"}, "frr", ""},
-	{[]string{"keepalived", "halo"}, "halo", ""},
-	{[]string{"halo", "frr"}, "keepalived", ""},
-	{[]string{"frr", "halo"}, "halo", ""},
-	{[]string{"halo", "halo", "halo"}, "keepalived", ""},
-	{[]string{"halo", "keepalived", "frr"}, "halo", ""},
-	{[]string{"keepalived", "frr", "halo"}, "halo", ""},
-	{[]string{"frr", "halo", "keepalived"}, "halo", ""},
-	{[]string{"keepalived", "halo", "keepalived"}, "halo", "v2pass"},
+	// What halo alone does to another transport, it does in one form of each version.
+	{[]string{"halo", "halo"}, "frr", []string{"v2", "v2pass", "v2ah", "v3", "v3ipv6", "v2ahunicast", "v3unicast", "v3ipv6unicast"}},
+	{[]string{"halo", "keepalived"}, "frr", nil},
+	{[]string{"keepalived", "halo"}, "halo", nil},
+	{[]string{"halo", "frr"}, "keepalived", nil},
+	{[]string{"frr", "halo"}, "halo", nil},
+	{[]string{"halo", "halo", "halo"}, "keepalived", []string{"v2", "v2pass", "v3", "v3ipv6"}},
+	{[]string{"halo", "keepalived", "frr"}, "halo", nil},
+	{[]string{"keepalived", "frr", "halo"}, "halo", nil},
+	{[]string{"frr", "halo", "keepalived"}, "halo", nil},
+	// For those that vrrpd does not speak.
+	{[]string{"keepalived", "halo", "keepalived"}, "halo", []string{"v2pass", "v2ah", "v3unicast", "v3ipv6unicast"}},
 }
 
 // scene is something that happens to a group. It begins and ends with all
@@ -117,7 +181,7 @@ func TestPeers(t *testing.T) {
 	for _, f := range forms {
 		for _, cast := range groups {
 			silent := slices.ContainsFunc(cast.routers, func(name string) bool { return !speaks(name, f) })
-			if silent || cast.only != "" && cast.only != f.name {
+			if silent || cast.only != nil && !slices.Contains(cast.only, f.name) {
 				continue
 			}
 			joiner := cast.joiner
