@@ -68,32 +68,6 @@ func newPair(t *testing.T, p pairing, a, b settings) *pair {
 	return w
 }
 
-// TestOneOwner proves that a settled pair stays settled for longer than the
-// down interval, that each way of losing the active router moves the address
-// to the other, and that the better router gets it back.
-func TestOneOwner(t *testing.T) {
-	t.Parallel()
-	eachPair(t, func(t *testing.T, p pairing, s settings, interval time.Duration) {
-		w := newPair(t, p, s.with(150), s.with(100))
-		w.network.HoldsOwner(vip, w.a.host, downInterval(interval)+interval)
-
-		t.Log("the active router's cable is pulled and put back")
-		w.a.host.Pull()
-		w.network.WaitOwner(vip, w.b.host)
-		w.a.host.Plug()
-		w.network.WaitOwner(vip, w.a.host)
-
-		t.Log("the active router loses power and comes back with its left-over address")
-		w.a.Kill()
-		lab.Eventually(t, "b owns the address too", func() bool { return w.b.host.HasAddress("eth0", vip) })
-		w.onlooker.LearnNeighbour(vip)
-		w.a.again()
-		w.network.WaitOwner(vip, w.a.host)
-		w.onlooker.WaitNeighbour(vip, w.a.host)
-		w.network.HoldsOwner(vip, w.a.host, downInterval(interval))
-	})
-}
-
 // TestStopIsFasterThanSilence proves that SIGTERM hands over by priority 0:
 // within the skew time, where silence would take the whole down interval.
 func TestStopIsFasterThanSilence(t *testing.T) {
@@ -110,44 +84,6 @@ func TestStopIsFasterThanSilence(t *testing.T) {
 		if took := time.Since(stopped); took >= 3*interval {
 			t.Errorf("b took over %s after a was stopped: no faster than silence (%s)", took, 3*interval)
 		}
-	})
-}
-
-// TestNoPreempt proves that preempt = false leaves the address where it is
-// when the better router returns, and that it does not keep that router from
-// taking over a silent network.
-func TestNoPreempt(t *testing.T) {
-	t.Parallel()
-	eachPair(t, func(t *testing.T, p pairing, s settings, interval time.Duration) {
-		s.preempt = false
-		w := newPair(t, p, s.with(150), s.with(150-50))
-		if err := w.a.Terminate(); err != nil && w.a.halo != nil {
-			t.Errorf("halo ended with %v after SIGTERM, want success", err)
-		}
-		w.network.WaitOwner(vip, w.b.host)
-		w.a.again()
-		if w.a.halo != nil {
-			w.a.halo.WaitState(t, "VI_1", "backup")
-		}
-		w.network.HoldsOwner(vip, w.b.host, 2*downInterval(interval))
-		w.b.Kill()
-		lab.Eventually(t, "a owns the address again", func() bool { return w.a.host.HasAddress("eth0", vip) })
-	})
-}
-
-// TestEqualPriorities proves that of two equal routers exactly one, the one
-// with the higher address, ends up active.
-func TestEqualPriorities(t *testing.T) {
-	t.Parallel()
-	eachPair(t, func(t *testing.T, p pairing, s settings, interval time.Duration) {
-		n := lab.New(t)
-		low, high := n.Host("a", aSource+"/24"), n.Host("b", bSource+"/24")
-		newRouter(t, p.a, low, s.with(100))
-		newRouter(t, p.b, high, s.with(100))
-		owner := n.WaitSomeOwner(vip)
-		// Whoever was first keeps it: an equal advert is accepted by a backup.
-		// Two that were active at once are decided by the address.
-		n.HoldsOwner(vip, owner, 2*downInterval(interval))
 	})
 }
 
