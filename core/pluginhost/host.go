@@ -35,7 +35,10 @@ type Config struct {
 	// Listener is told about sessions; nil for a Host that is never given
 	// processes by Apply.
 	Listener Listener
-	Logger   *slog.Logger
+	// Changed is told of every change of a process's state, with the cause where
+	// there is one; it must not block. May be nil.
+	Changed func(id Identity, from, to State, cause string)
+	Logger  *slog.Logger
 }
 
 // Host runs plugins. Create one with Open and end it with Close. All other
@@ -167,6 +170,7 @@ func (s Spec) clone() Spec {
 func (h *Host) run(spec Spec) *process {
 	random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) //nolint:gosec // for jitter.
 	p := newProcess(spec, h, h.config.Listener, h.config.Logger, func() uint64 { return h.last.Add(1) }, random)
+	p.changed = h.config.Changed
 	go func() {
 		p.supervise()
 		h.guard.Lock()

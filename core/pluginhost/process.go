@@ -81,6 +81,7 @@ type process struct {
 	logger      *slog.Logger
 	incarnation func() uint64
 	backoff     backoff
+	changed     func(id Identity, from, to State, cause string) // nil: nobody wants to know
 
 	// again asks for a new process, whatever state this one is in; capacity 1.
 	again chan struct{}
@@ -272,6 +273,9 @@ func (p *process) show(state State, cause string) {
 	p.guard.Unlock()
 	if repeated {
 		return
+	}
+	if from != state && p.changed != nil {
+		p.changed(p.id, from, state, cause)
 	}
 	level := slog.LevelInfo
 	switch state {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -86,6 +87,34 @@ func TestProcessIsStartedAgainAfterACrash(t *testing.T) {
 		}
 		if again := b.launcher.starts[1].Sub(died); !within(again, firstDelay) {
 			t.Errorf("started again after %s, want %s give or take a fifth", again, firstDelay)
+		}
+	})
+}
+
+// Every change of state is told, each from where the one before has led.
+func TestProcessTellsOfItsStates(t *testing.T) {
+	supervised(t, func(t *testing.T, b *bench) {
+		var told []string
+		b.changed = func(id Identity, from, to State, cause string) {
+			told = append(told, strings.TrimSpace(fmt.Sprintf("%s: %s>%s %s", id, from, to, cause)))
+		}
+		var last *fakeRunning
+		b.start(func(context.Context, int) (*fakeRunning, error) {
+			last = newFakeRunning()
+			return last, nil
+		})
+		synctest.Wait()
+		last.die()
+		time.Sleep(time.Second)
+		b.want(t, StateRunning)
+		want := []string{
+			"halo-check-x as nobody: starting>running",
+			"halo-check-x as nobody: running>backoff exited with status 2: panic: x",
+			"halo-check-x as nobody: backoff>starting",
+			"halo-check-x as nobody: starting>running",
+		}
+		if !slices.Equal(told, want) {
+			t.Errorf("told %q", told)
 		}
 	})
 }
