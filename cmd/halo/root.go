@@ -38,7 +38,7 @@ Exit status: 0 done, 1 refused or failed, 4 daemon not reachable, 64 usage.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())}
 	})
-	root.AddCommand(runCommand(), checkCommand(), statusCommand(), reloadCommand(), pluginCommand(), vrrpCommand(), versionCommand())
+	root.AddCommand(runCommand(), checkCommand(), statusCommand(), eventsCommand(), reloadCommand(), pluginCommand(), vrrpCommand(), versionCommand())
 	return root
 }
 

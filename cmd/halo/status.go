@@ -99,6 +99,9 @@ func printStatus(w io.Writer, s control.Status, asJSON bool) error {
 	if s.IPVS.InUse && s.IPVS.Error != "" {
 		p.line("! ipvs: %s", s.IPVS.Error)
 	}
+	if n := s.Events.Dropped; n > 0 {
+		p.line("! %d events of virtual routers were not recorded: too much happened at once", n)
+	}
 	if p.err != nil {
 		return p.err
 	}

@@ -15,13 +15,17 @@ import (
 	"time"
 
 	"github.com/halo-ha/halo/core/control"
+	"github.com/halo-ha/halo/core/journal"
 )
 
 type fakeBackend struct {
 	status control.Status
 	reload control.ReloadReport
 	hang   chan struct{}
+	events *journal.Journal
 }
+
+func (b *fakeBackend) Journal() *journal.Journal { return b.events }
 
 func (b *fakeBackend) Status() control.Status {
 	if b.hang != nil {

@@ -58,6 +58,9 @@ var (
 	reloadTimeMetric    = gauge("config_last_reload_timestamp_seconds", "When the last reload was tried.")
 	degradedMetric      = gauge("degraded", "Number of things halo itself cannot do.")
 
+	eventsMetric        = counter("events_total", "Events that were recorded.")
+	eventsDroppedMetric = counter("events_dropped_total", "Events that could not be recorded, because too much happened at once.")
+
 	vrrpStateMetric    = gauge("vrrp_state", "1 for the state the virtual router is in.", "instance", "vrid", "iface", "state")
 	vrrpPriorityMetric = gauge("vrrp_effective_priority", "Priority the virtual router advertises.", "instance")
 	vrrpCounterMetric  = counter("vrrp_events_total", "What the virtual router counted, by event.", "instance", "event")
@@ -107,6 +110,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	emit(reloadSuccessMetric, truth(s.Config.LastReloadOK))
 	emit(reloadTimeMetric, float64(s.Config.LastReload.Unix()))
 	emit(degradedMetric, float64(len(s.Degraded)))
+	emit(eventsMetric, float64(s.Events.Last))
+	emit(eventsDroppedMetric, float64(s.Events.Dropped))
 	for name, v := range s.VRRPInstances {
 		collectInstance(emit, name, v)
 		ch <- v.AdvertLatenessHistogram.metric(vrrpLateMetric, name)

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/halo-ha/halo/core/journal"
 )
 
 // Backend is what the server asks. Its methods are called from many
@@ -20,6 +22,8 @@ type Backend interface {
 	Status() Status
 	// Plugins lists running and merely installed plugins.
 	Plugins() PluginList
+	// Journal is what has happened. It is the same one each time.
+	Journal() *journal.Journal
 	// Reload reads the file again and waits until it is applied or refused.
 	Reload(ctx context.Context) ReloadReport
 }
@@ -35,7 +39,11 @@ func Handler(b Backend) http.Handler {
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { reply(w, b.Status()) })
 	mux.HandleFunc("GET /v1/plugins", func(w http.ResponseWriter, _ *http.Request) { reply(w, b.Plugins()) })
 	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) { reply(w, b.Reload(r.Context())) })
-	return http.TimeoutHandler(mux, handlerTimeout, "halo did not answer in time\n")
+	outer := http.NewServeMux()
+	outer.Handle("/", http.TimeoutHandler(mux, handlerTimeout, "halo did not answer in time\n"))
+	// Who follows the events has all the time there is.
+	outer.HandleFunc("GET /v1/events", events(b.Journal()))
+	return outer
 }
 
 func reply(w http.ResponseWriter, document any) {

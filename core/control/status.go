@@ -40,6 +40,16 @@ type Status struct {
 	VirtualServers map[string]VirtualServer `json:"virtual_servers"`
 	IPVS           IPVS                     `json:"ipvs"`
 	Plugins        map[string]Plugin        `json:"plugins"`
+	Events         EventsStatus             `json:"events"`
+}
+
+// EventsStatus counts what has happened: see Events.
+type EventsStatus struct {
+	Last uint64 `json:"last"` // the number of the newest, and so how many there were
+	Kept int    `json:"kept"` // how many of them can still be read
+	// Dropped is how many could not be recorded, because too much happened to
+	// virtual routers at once.
+	Dropped uint64 `json:"dropped"`
 }
 
 // ConfigStatus tells which file runs and how the last reload went.

@@ -192,6 +192,7 @@ func (d *Daemon) Reload(ctx context.Context) control.ReloadReport {
 	if text := strings.TrimSuffix(p.change.String(), "\n"); text != "" {
 		report.Changes = strings.Split(text, "\n")
 	}
+	d.journal.Record(reloadEvent(report.Generation, len(report.Changes), ""))
 	d.logger.Info("configuration applied", "generation", report.Generation, "changes", len(report.Changes))
 	for _, change := range report.Changes {
 		d.logger.Info("configuration changed", "change", change)
@@ -207,6 +208,7 @@ func (d *Daemon) refused(running *generation, problems []string) {
 		next.reloadReason += fmt.Sprintf(" (and %d more)", more)
 	}
 	d.running.Store(&next)
+	d.journal.Record(reloadEvent(running.number, 0, next.reloadReason))
 	d.logger.Error("configuration refused; the running one goes on", "generation", running.number, "problems", len(problems), "first", problems[0])
 }
 

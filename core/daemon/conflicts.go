@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/halo-ha/halo/core/journal"
 	"github.com/halo-ha/halo/core/kernel/rawsock"
 	"github.com/halo-ha/halo/core/kernel/rtnl"
 	"github.com/halo-ha/halo/core/vrrp"
@@ -19,6 +20,7 @@ import (
 // down, a machine that was given the address by hand.
 type conflicts struct {
 	post    func(instance string, event vrrp.Event)
+	journal *journal.Journal
 	logger  *slog.Logger
 	reports chan rawsock.Conflict
 	// wake has a value when there may be something else to listen for.
@@ -60,9 +62,9 @@ type claim struct {
 	packets uint64
 }
 
-func newConflicts(post func(string, vrrp.Event), logger *slog.Logger) *conflicts {
+func newConflicts(post func(string, vrrp.Event), j *journal.Journal, logger *slog.Logger) *conflicts {
 	return &conflicts{
-		post: post, logger: logger, reports: make(chan rawsock.Conflict, 16), wake: make(chan struct{}, 1),
+		post: post, journal: j, logger: logger, reports: make(chan rawsock.Conflict, 16), wake: make(chan struct{}, 1),
 		watches: map[string]*listening{}, holders: map[string]*holding{},
 	}
 }
@@ -226,6 +228,7 @@ func (c *conflicts) claimed(report rawsock.Conflict) {
 		if k == nil || !slices.Equal(k.mac, mac) {
 			k = &claim{mac: slices.Clone(mac)}
 			h.claims[report.Address] = k
+			c.journal.Record(conflictEvent(name, report.Address.String(), mac.String()))
 			c.logger.Warn("somebody else claims a virtual address", "instance", name, "iface", h.addresses[at].iface, "address", report.Address, "mac", mac.String())
 		}
 		k.at = report.At

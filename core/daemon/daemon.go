@@ -21,6 +21,7 @@ import (
 	"github.com/halo-ha/halo/core/checks"
 	"github.com/halo-ha/halo/core/config"
 	"github.com/halo-ha/halo/core/control"
+	"github.com/halo-ha/halo/core/journal"
 	"github.com/halo-ha/halo/core/kernel/ipvsnl"
 	"github.com/halo-ha/halo/core/kernel/rawsock"
 	"github.com/halo-ha/halo/core/kernel/rtnl"
@@ -42,6 +43,7 @@ type Daemon struct {
 	options Options
 	logger  *slog.Logger
 	started time.Time
+	journal *journal.Journal
 
 	lock    *lock
 	rtnl    *rtnl.Handle
@@ -75,6 +77,8 @@ const stopTimeout = 2 * time.Second
 func Run(ctx context.Context, o Options) error {
 	frugal()
 	d := &Daemon{options: o, logger: o.Logger, started: time.Now(), stopping: make(chan struct{})}
+	d.journal = journal.New(d.started, journal.Limit)
+	d.journal.Record(haloEvent("", haloStarting))
 	// From the first moment: a reload asked for while halo starts waits for its
 	// turn, and whoever read the log may end without ending halo. (Ignoring
 	// SIGPIPE instead would be inherited by plugins and their scripts.)
@@ -146,19 +150,22 @@ func (d *Daemon) open(g *config.Generation) error {
 	if d.ipvs, err = ipvsnl.Open(); err != nil {
 		return err
 	}
-	d.election = newElection(d.rtnl, d.arp, realSockets(), d.logger)
+	d.election = newElection(d.rtnl, d.arp, realSockets(), d.journal, d.logger)
 	epoch, err := d.ipvs.Epoch()
 	if err != nil {
 		return err
 	}
 	d.balancer = balance.New(balance.Config{
-		Kernel: d.ipvs, Observer: narrator{d.logger, d.election.tracking.serviceChanged}, Log: d.logger,
+		Kernel: d.ipvs, Observer: narrator{d.journal, d.logger, d.election.tracking.serviceChanged}, Log: d.logger,
 		Record: filepath.Join(g.Global.RuntimeDir, "ipvs.owned"), Epoch: epoch,
 	})
 	d.checks = checks.New(d.balancer, d.logger)
 	d.plugins, err = pluginhost.Open(pluginhost.Config{
 		Dirs: g.Global.PluginDirs, RuntimeDir: g.Global.RuntimeDir, User: g.Global.PluginUser,
 		Listener: listener{d.checks}, Logger: d.logger,
+		Changed: func(id pluginhost.Identity, from, to pluginhost.State, cause string) {
+			d.journal.Record(pluginEvent(id, from, to, cause))
+		},
 	})
 	if err != nil {
 		return err
@@ -225,9 +232,13 @@ func (d *Daemon) live(ctx context.Context, g *config.Generation, hangups <-chan 
 	case ctx.Err() != nil:
 		err = nil // told to stop while starting
 	}
-	d.ready.Store(false)
+	was := haloStarting
+	if d.ready.Swap(false) {
+		was = haloRunning
+	}
 	tell(sdnotify.SdNotifyStopping)
 	d.logger.Info("stopping")
+	d.journal.Record(haloEvent(was, haloStopping))
 	close(d.stopping)
 	d.reloading.Lock() // for good: what is applied from here on would never be taken back
 
@@ -246,8 +257,12 @@ func (d *Daemon) live(ctx context.Context, g *config.Generation, hangups <-chan 
 		failures[2] = d.plugins.Close(limit)
 		d.checks.Close()
 	})
-	stopping.Go(func() { d.metrics.close(); failures[3] = stopControl() })
+	stopping.Go(func() { d.metrics.close() })
 	stopping.Wait()
+	// Whoever follows the events gets the last one.
+	d.journal.Record(haloEvent(haloStopping, haloStopped))
+	d.journal.Close()
+	failures[3] = stopControl()
 	return errors.Join(err, errors.Join(failures...), stopWatch(), stopMonitor())
 }
 
@@ -292,6 +307,7 @@ func (d *Daemon) begin(ctx context.Context, unseen *config.Generation) error {
 	}
 	d.ready.Store(true)
 	tell(sdnotify.SdNotifyReady)
+	d.journal.Record(haloEvent(haloStarting, haloRunning))
 	d.logger.Info("running", "version", d.options.Version, "config", g.File, "instances", len(g.Instances), "services", len(g.VirtualServers))
 	return nil
 }

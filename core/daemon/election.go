@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync"
 
+	"github.com/halo-ha/halo/core/journal"
 	"github.com/halo-ha/halo/core/kernel/rtnl"
 	"github.com/halo-ha/halo/core/kernel/vmac"
 	"github.com/halo-ha/halo/core/speaker"
@@ -22,6 +23,7 @@ import (
 type election struct {
 	sockets   sockets
 	addresses *vip.Owner
+	journal   *journal.Journal
 	logger    *slog.Logger
 	places    places
 	groups    *syncGroups
@@ -89,14 +91,14 @@ func realSockets() sockets {
 }
 
 // newElection makes an election without instances.
-func newElection(kernel *rtnl.Handle, announcer vip.Announcer, s sockets, logger *slog.Logger) *election {
+func newElection(kernel *rtnl.Handle, announcer vip.Announcer, s sockets, j *journal.Journal, logger *slog.Logger) *election {
 	e := &election{
-		sockets: s, logger: logger,
+		sockets: s, journal: j, logger: logger,
 		speakers: make(map[place]*running), places: places{speakers: make(map[string]*running), held: make(map[string][]located)},
 	}
-	e.groups = newSyncGroups(e.post, logger)
-	e.tracking = newTracking(tracked{e}, logger)
-	e.conflicts = newConflicts(e.post, logger)
+	e.groups = newSyncGroups(e.post, j, logger)
+	e.tracking = newTracking(tracked{e}, j, logger)
+	e.conflicts = newConflicts(e.post, j, logger)
 	e.presence = newPresence(announcer, logger)
 	e.virtual = newVirtualLinks(kernel, logger)
 	e.addresses = vip.New(vip.Kernel{Addresses: kernel, Routes: kernel, Rules: kernel}, announcer, e, logger)
@@ -118,6 +120,9 @@ func (e *election) apply(next electorate) error {
 			continue
 		}
 		e.places.put(name, nil)
+		if !stays {
+			e.places.leave(name)
+		}
 		s.Remove(name)
 		if !stays {
 			e.addresses.Remove(name)

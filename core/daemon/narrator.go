@@ -5,13 +5,15 @@ import (
 	"log/slog"
 
 	"github.com/halo-ha/halo/core/balance"
+	"github.com/halo-ha/halo/core/journal"
 	"github.com/halo-ha/halo/core/pool"
 )
 
-// narrator tells the log, and who depends on it, what happens to services. It implements
-// balance.Observer.
+// narrator tells the journal, the log, and who depends on it, what happens to
+// services. It implements balance.Observer.
 type narrator struct {
-	logger *slog.Logger
+	journal *journal.Journal
+	logger  *slog.Logger
 	// service is told of every change of a virtual server; it must not wait.
 	service func(name string, to pool.State)
 }
@@ -20,8 +22,10 @@ type narrator struct {
 func (n narrator) Changed(service string, action pool.Action) {
 	switch a := action.(type) {
 	case pool.ServerChanged:
+		n.journal.Record(serverEvent(service, a))
 		n.server(service, a)
 	case pool.QuorumChanged:
+		n.journal.Record(quorumEvent(service, a))
 		n.service(service, a.To)
 		attributes := []any{
 			"service", service, "from", a.From.String(), "to", a.To.String(), "reason", a.Reason.String(),
@@ -55,6 +59,9 @@ func (n narrator) server(service string, a pool.ServerChanged) {
 
 // Drifted implements balance.Observer.
 func (n narrator) Drifted(d balance.Drift) {
+	for _, e := range driftEvents(d) {
+		n.journal.Record(e)
+	}
 	for _, c := range d.Changes {
 		n.logger.Warn("ipvs drift repaired", "service", c.Service, "what", c.What, "object", c.Object, "from", c.From, "to", c.To)
 	}

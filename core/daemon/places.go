@@ -10,6 +10,9 @@ import (
 type places struct {
 	mu       sync.Mutex
 	speakers map[string]*running
+	// leaving are the instances that a reload has taken out, until their routers
+	// are gone.
+	leaving map[string]bool
 	// held are the virtual addresses of each instance.
 	held map[string][]located
 }
@@ -33,6 +36,25 @@ func (p *places) of(instance string) *running {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.speakers[instance]
+}
+
+// leave says that an instance is not configured any more.
+func (p *places) leave(instance string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.leaving == nil {
+		p.leaving = make(map[string]bool)
+	}
+	p.leaving[instance] = true
+}
+
+// left says, once, whether it was left, and not only moved.
+func (p *places) left(instance string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	was := p.leaving[instance]
+	delete(p.leaving, instance)
+	return was
 }
 
 // put says where an instance is; nil forgets it.

@@ -10,6 +10,7 @@ import (
 	"github.com/halo-ha/halo/core/checks"
 	"github.com/halo-ha/halo/core/config"
 	"github.com/halo-ha/halo/core/control"
+	"github.com/halo-ha/halo/core/journal"
 	"github.com/halo-ha/halo/core/kernel/vmac"
 	"github.com/halo-ha/halo/core/pluginhost"
 	"github.com/halo-ha/halo/core/pool"
@@ -53,6 +54,7 @@ func (d *Daemon) Status() control.Status {
 	d.describeElection(ctx, g.Generation, &s)
 	d.describeServices(ctx, g.Generation, &s)
 	d.describePlugins(&s)
+	s.Events.Kept, s.Events.Last = d.journal.Kept()
 	s.Time = time.Now()
 	return s
 }
@@ -79,6 +81,9 @@ func (d *Daemon) describeElection(ctx context.Context, g *config.Generation, s *
 	tracked := d.election.tracking.snapshot()
 	d.describeTrackers(tracked, g, s)
 	d.describeGroups(s)
+	for _, line := range speakers {
+		s.Events.Dropped += line.Counters.EventsDropped
+	}
 	s.VRRPForeign = foreignRouters(speakers)
 	s.Degraded = append(s.Degraded, d.election.virtual.problems()...)
 	for name, i := range g.Instances {
@@ -340,6 +345,9 @@ func (d *Daemon) describePlugins(s *control.Status) {
 		}
 	}
 }
+
+// Journal implements control.Backend.
+func (d *Daemon) Journal() *journal.Journal { return d.journal }
 
 // Plugins implements control.Backend.
 func (d *Daemon) Plugins() control.PluginList {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/halo-ha/halo/core/journal"
 	"github.com/halo-ha/halo/core/vrrp"
 )
 
@@ -13,8 +14,9 @@ import (
 // speakers' own goroutines, so nothing here waits: a machine computes, and what
 // follows is posted.
 type syncGroups struct {
-	post   func(instance string, event vrrp.Event)
-	logger *slog.Logger
+	post    func(instance string, event vrrp.Event)
+	journal *journal.Journal
+	logger  *slog.Logger
 
 	mu     sync.Mutex
 	groups map[string]*syncGroup
@@ -29,8 +31,8 @@ type syncGroup struct {
 	alarm *time.Timer
 }
 
-func newSyncGroups(post func(string, vrrp.Event), logger *slog.Logger) *syncGroups {
-	return &syncGroups{post: post, logger: logger, groups: map[string]*syncGroup{}, of: map[string]*syncGroup{}}
+func newSyncGroups(post func(string, vrrp.Event), j *journal.Journal, logger *slog.Logger) *syncGroups {
+	return &syncGroups{post: post, journal: j, logger: logger, groups: map[string]*syncGroup{}, of: map[string]*syncGroup{}}
 }
 
 // apply makes members, by the names of their groups, the ones there are. It comes
@@ -55,6 +57,7 @@ func (s *syncGroups) apply(members map[string][]vrrp.Member) {
 		if _, stays := members[name]; !stays {
 			g.stop()
 			delete(s.groups, name)
+			s.journal.Record(journal.Event{Time: now, Kind: journal.Removed, Object: object(journal.SyncGroup, name)})
 		}
 	}
 }
@@ -108,6 +111,7 @@ func (s *syncGroups) handle(g *syncGroup, now time.Time, event vrrp.GroupEvent) 
 		case vrrp.Order:
 			s.post(a.Member, a.Event)
 		case vrrp.GroupStateChanged:
+			s.journal.Record(groupEvent(g.name, now, a))
 			level := slog.LevelInfo
 			if a.To == vrrp.Fault {
 				level = slog.LevelWarn

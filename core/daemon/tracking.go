@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/halo-ha/halo/core/config"
+	"github.com/halo-ha/halo/core/journal"
 	"github.com/halo-ha/halo/core/kernel/rtnl"
 	"github.com/halo-ha/halo/core/kernel/watch"
 	"github.com/halo-ha/halo/core/pool"
@@ -23,6 +24,7 @@ import (
 // waits.
 type tracking struct {
 	routers trackedRouters
+	journal *journal.Journal
 	logger  *slog.Logger
 
 	mu       sync.Mutex
@@ -44,9 +46,9 @@ type trackedRouters interface {
 	post(instance string, event vrrp.Event)
 }
 
-func newTracking(routers trackedRouters, logger *slog.Logger) *tracking {
+func newTracking(routers trackedRouters, j *journal.Journal, logger *slog.Logger) *tracking {
 	t := &tracking{
-		routers: routers, logger: logger, tally: track.New(time.Now(), track.Config{}), services: map[string]pool.State{},
+		routers: routers, journal: j, logger: logger, tally: track.New(time.Now(), track.Config{}), services: map[string]pool.State{},
 		files: watch.NewFiles(), processes: watch.NewProcesses(),
 	}
 	t.sessions = newSessions(t.observed, logger)
@@ -241,6 +243,7 @@ func (t *tracking) handle(event track.Event) {
 	for _, action := range t.tally.Handle(time.Now(), event, nil) {
 		switch a := action.(type) {
 		case track.TrackerChanged:
+			t.journal.Record(trackerEvent(a))
 			level := slog.LevelInfo
 			if a.To == track.Down {
 				level = slog.LevelWarn

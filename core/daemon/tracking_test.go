@@ -101,7 +101,7 @@ real_server = [{ address = "192.0.2.30:80" }]
 
 func TestTracking(t *testing.T) {
 	routers := &told{}
-	k := newTracking(routers, slog.New(slog.DiscardHandler))
+	k := newTracking(routers, nil, slog.New(slog.DiscardHandler))
 	g := generationOf(t, trackedFile)
 	k.apply(g)
 	// Nothing is known of anything: the configured priority, and no fault.

@@ -10,18 +10,21 @@ import (
 	"github.com/halo-ha/halo/core/vrrp"
 )
 
-// What the election's drivers tell goes to the log, and where it bears on the
-// election, back to the router it is about.
+// What the election's drivers tell goes to the journal and to the log, and where it
+// bears on the election, back to the router it is about.
 
 // Changed implements speaker.Observer.
 func (e *election) Changed(instance string, at time.Time, what vrrp.Action) {
 	switch a := what.(type) {
 	case vrrp.StateChanged:
+		e.journal.Record(stateEvent(instance, at, a))
 		e.stateChanged(instance, at, a)
 		e.watchAddresses(instance, a.To)
 	case vrrp.EffectiveChanged:
+		e.journal.Record(priorityEvent(instance, at, a))
 		e.logger.Info("priority changed", "instance", instance, "from", a.From, "to", a.To, "reason", a.Detail)
 	case vrrp.Mismatch:
+		e.journal.Record(mismatchEvent(instance, at, a))
 		e.logger.Warn("peer disagrees", "instance", instance, "mismatch", a.Kind.String(), "peer", a.Peer, "ours", a.Ours, "theirs", a.Theirs)
 	case *vrrp.SendAdvert, vrrp.AcquireAddresses, vrrp.ReleaseAddresses, vrrp.Announce, vrrp.Standing:
 		// The speaker sees to these.
@@ -58,6 +61,7 @@ func (e *election) stateChanged(instance string, at time.Time, c vrrp.StateChang
 
 // SocketChanged implements speaker.Observer.
 func (e *election) SocketChanged(iface string, err error) {
+	e.journal.Record(socketEvent(iface, err))
 	if err != nil {
 		e.logger.Error("vrrp socket is not usable", "iface", iface, "error", err)
 		return
@@ -67,6 +71,7 @@ func (e *election) SocketChanged(iface string, err error) {
 
 // Drifted implements vip.Observer.
 func (e *election) Drifted(d vip.Drift) {
+	e.journal.Record(addressEvent(d))
 	attributes := []any{"instance", d.Instance, "iface", d.Interface, "drift", d.Cause.String(), "addresses", listed(d.Entries())}
 	if d.Err != nil {
 		e.logger.Warn("address drift cannot be repaired", append(attributes, "error", d.Err)...)
@@ -87,12 +92,14 @@ func listed(addresses []string) string {
 // Lost implements vip.Observer: an instance that cannot hold its addresses
 // leaves them to another router.
 func (e *election) Lost(instance string, reason error) {
+	e.journal.Record(keepingEvent(instance, reason))
 	e.logger.Error("virtual addresses cannot be kept", "instance", instance, "error", reason)
 	e.post(instance, vrrp.FaultRaised{Cause: vrrp.FaultAddressesLost})
 }
 
 // Restored implements vip.Observer.
 func (e *election) Restored(instance string) {
+	e.journal.Record(keepingEvent(instance, nil))
 	e.logger.Info("virtual addresses may be held again", "instance", instance)
 	e.post(instance, vrrp.FaultCleared{Cause: vrrp.FaultAddressesLost})
 }

@@ -41,6 +41,7 @@ func (nobody) Release(string)                         {}
 func (nobody) Announce(string, vrrp.Announce)         {}
 func (nobody) Changed(string, time.Time, vrrp.Action) {}
 func (nobody) SocketChanged(string, error)            {}
+func (nobody) Removed(string, time.Time)              {}
 
 // BenchmarkPacket is what an advertisement costs a backup behind the socket,
 // with one router and with 255 on the interface.

@@ -139,7 +139,7 @@ func TestRemoveAndReconfigure(t *testing.T) {
 		if s := h.conn().sendings(); s[len(s)-1].VRID != 52 || s[len(s)-1].Priority != 0 {
 			t.Errorf("last sent %v", s[len(s)-1])
 		}
-		h.want(h.told(), "release VI_2", "state VI_2 active>initialize stopped at 14s")
+		h.want(h.told(), "release VI_2", "state VI_2 active>initialize stopped at 14s", "removed VI_2 at 14s")
 		if s := h.snapshot(); len(s.Routers) != 1 {
 			t.Errorf("%d routers left", len(s.Routers))
 		}

@@ -387,6 +387,10 @@ func (o *observer) SocketChanged(iface string, err error) {
 	(*host)(o).note("socket %s %v", iface, err)
 }
 
+func (o *observer) Removed(name string, at time.Time) {
+	(*host)(o).note("removed %s at %v", name, at.Sub(o.start))
+}
+
 func config(priority uint8) vrrp.Config {
 	return vrrp.Config{
 		Version: wire.V3, VRID: 51, Priority: priority, Interval: time.Second, Preempt: true,

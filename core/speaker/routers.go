@@ -70,16 +70,18 @@ func (r *router) mark() {
 	r.marks.Resize(room)
 }
 
-func (l *loop) remove(now time.Time, name string) {
+// remove ends a router and says whether there was one.
+func (l *loop) remove(now time.Time, name string) bool {
 	r, ok := l.byName[name]
 	if !ok {
-		return
+		return false
 	}
 	l.handle(now, r, vrrp.Stopped{})
 	delete(l.byName, name)
 	list := &l.byVRID[r.config.VRID]
 	*list = slices.DeleteFunc(*list, func(x *router) bool { return x == r })
 	l.stale, l.virtual = true, nil
+	return true
 }
 
 func (l *loop) post(now time.Time, name string, event vrrp.Event) {

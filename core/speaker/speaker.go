@@ -70,6 +70,8 @@ type Observer interface {
 	// SocketChanged tells that the socket cannot be opened, or has broken, and
 	// with nil that it works again.
 	SocketChanged(iface string, err error)
+	// Removed tells that the router is gone, behind everything that it did.
+	Removed(instance string, at time.Time)
 }
 
 // Groups is told what concerns sync groups and priorities. It is called by the
@@ -186,7 +188,11 @@ func (s *Speaker) fits(config *vrrp.Config, unicast *Unicast) error {
 
 // Remove stops a router: an active one says goodbye and releases its addresses.
 func (s *Speaker) Remove(name string) {
-	s.mail.put(func(now time.Time) { s.loop.remove(now, name) })
+	s.mail.put(func(now time.Time) {
+		if s.loop.remove(now, name) {
+			s.events.put(func(o Observer) { o.Removed(name, now) })
+		}
+	})
 }
 
 // SetLink tells what is true of the interface. Only the latest counts. The
