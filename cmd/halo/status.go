@@ -105,7 +105,7 @@ func printStatus(w io.Writer, s control.Status, asJSON bool) error {
 	if p.err != nil {
 		return p.err
 	}
-	for _, section := range []func(io.Writer, control.Status) error{printInstances, printGroups, printTrackers, printServices, printPlugins} {
+	for _, section := range []func(io.Writer, control.Status) error{printInstances, printAdvertisements, printGroups, printTrackers, printServices, printPlugins} {
 		if err := section(w, s); err != nil {
 			return err
 		}

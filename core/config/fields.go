@@ -63,6 +63,8 @@ func (c *comparison) values(name string, old, next any) {
 		c.auth(name, before, next.(*Auth))
 	case *VMAC:
 		optional(c, name, before, next.(*VMAC))
+	case *RouterAdvertisement:
+		optional(c, name, before, next.(*RouterAdvertisement))
 	case *BFD:
 		if after := next.(*BFD); before != nil && after != nil {
 			c.structs("", reflect.ValueOf(*before), reflect.ValueOf(*after))
@@ -114,6 +116,7 @@ func truth(b *bool) string {
 	return strconv.FormatBool(*b)
 }
 
+// auth compares what is signed with, or that with nothing.
 func (c *comparison) auth(name string, old, next *Auth) {
 	if old != nil && next != nil && old.Type != next.Type && (old.Type == "hmac" || next.Type == "hmac") {
 		c.add(name+".type", old.Type, next.Type) // The rest is the type's own.
@@ -261,11 +264,24 @@ func shown(v any) string {
 		return mark(v.IsValid(), v.String())
 	case netip.AddrPort:
 		return mark(v.IsValid(), v.String())
+	case []AdvertisedPrefix:
+		return spelt(v)
+	case []netip.Addr:
+		return spelt(v)
 	case []string:
 		return strings.Join(v, ", ")
 	case uint16:
-		return mark(v != 0, strconv.Itoa(int(v))) // connect_port: 0 is the server's own.
+		return mark(v != 0, strconv.Itoa(int(v))) // connect_port, mtu: 0 says nothing.
 	default:
 		return fmt.Sprint(v)
 	}
+}
+
+// spelt shows a list by what its elements call themselves.
+func spelt[T fmt.Stringer](list []T) string {
+	words := make([]string, 0, len(list))
+	for _, element := range list {
+		words = append(words, element.String())
+	}
+	return strings.Join(words, ", ")
 }

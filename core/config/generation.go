@@ -84,6 +84,9 @@ type Instance struct {
 	// Accept is whether packets to the addresses are taken while active
 	// (RFC 9568 §6.1); default true.
 	Accept bool `json:"accept"`
+	// RouterAdvertisement makes hosts of IPv6 send to the instance by default;
+	// nil = nobody is told.
+	RouterAdvertisement *RouterAdvertisement `json:"router_advertisement,omitempty"`
 }
 
 // SyncGroup is [vrrp_sync_group.NAME]: virtual routers that move as one.

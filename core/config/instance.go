@@ -39,11 +39,13 @@ func (r *reader) instance(t *table) *Instance {
 	in.Auth = r.auth(t, in.Interval)
 	in.VMAC = ask(t, "vmac", vmacForm{}).optional()
 	in.Accept = ask(t, "accept", booleans{}).or(true)
+	in.RouterAdvertisement = r.routerAdvertisement(t)
 	t.versionRules(in)
 	t.preemptRules(in)
 	t.addressRules(in)
 	t.unicastRules(in)
 	t.vmacRules(in)
+	t.advertisingRules(in)
 	return in
 }
 

@@ -111,6 +111,7 @@ func drawInstance(t *rapid.T, number int) *Instance {
 	if in.Version == 3 && rapid.Bool().Draw(t, "ipv6") {
 		in.Addresses = append(in.Addresses, drawAddress(t, netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfe, 0x80, 15: byte(number + 1)}), rapid.IntRange(1, 128).Draw(t, "bits6"))))
 		in.AlsoV2 = rapid.Bool().Draw(t, "also_version_2")
+		in.RouterAdvertisement = drawRouterAdvertisement(t)
 	}
 	for i := range rapid.IntRange(0, 3).Draw(t, "excluded") {
 		in.Excluded = append(in.Excluded, drawAddress(t, netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 14: byte(number), 15: byte(i + 1)}), 64)))
@@ -405,6 +406,7 @@ func (w *writer) instance(name string, in *Instance, g *Generation) {
 	default:
 		fmt.Fprintf(&w.b, "authentication = { type = %q, password = %q }\n", in.Auth.Type, in.Auth.Password.Reveal())
 	}
+	w.routerAdvertisement(in.RouterAdvertisement)
 	if inline {
 		fmt.Fprintf(&w.b, "garp = { %s }\n", strings.ReplaceAll(garp, "|", ", "))
 	} else {

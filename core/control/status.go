@@ -84,17 +84,19 @@ type VRRPInstance struct {
 	Accept           bool   `json:"accept"` // packets to the addresses are taken
 	// AdvertInterval is the configured one in seconds; ActiveAdvertInterval
 	// is the one in force, learned from the active router in version 3.
-	AdvertInterval       float64            `json:"advert_interval"`
-	ActiveAdvertInterval float64            `json:"active_advert_interval"`
-	Addresses            []VirtualAddress   `json:"addresses"`
-	EntryError           string             `json:"entry_error,omitempty"` // why the last attempt to put something there failed
-	Peer                 *Peer              `json:"peer"`                  // the last router heard, null when none
-	Mismatches           []string           `json:"mismatches"`
-	UnicastPeers         []UnicastPeer      `json:"unicast_peers,omitempty"`
-	Conflicts            []Conflict         `json:"conflicts"` // who else claims the addresses, while active
-	Counters             map[string]uint64  `json:"counters"`
-	AdvertLateness       map[string]float64 `json:"advert_lateness"` // seconds: "max"
-	AdvertGap            map[string]float64 `json:"advert_gap"`      // seconds between own advertisements while active: "max"
+	AdvertInterval       float64          `json:"advert_interval"`
+	ActiveAdvertInterval float64          `json:"active_advert_interval"`
+	Addresses            []VirtualAddress `json:"addresses"`
+	EntryError           string           `json:"entry_error,omitempty"` // why the last attempt to put something there failed
+	Peer                 *Peer            `json:"peer"`                  // the last router heard, null when none
+	Mismatches           []string         `json:"mismatches"`
+	UnicastPeers         []UnicastPeer    `json:"unicast_peers,omitempty"`
+	Conflicts            []Conflict       `json:"conflicts"` // who else claims the addresses, while active
+	// RouterAdvertisement is there where hosts of IPv6 are to be told.
+	RouterAdvertisement *RouterAdvertisement `json:"router_advertisement,omitempty"`
+	Counters            map[string]uint64    `json:"counters"`
+	AdvertLateness      map[string]float64   `json:"advert_lateness"` // seconds: "max"
+	AdvertGap           map[string]float64   `json:"advert_gap"`      // seconds between own advertisements while active: "max"
 	// The same two as counts of what was at most that long.
 	AdvertLatenessHistogram Histogram `json:"advert_lateness_histogram"`
 	AdvertGapHistogram      Histogram `json:"advert_gap_histogram"`
@@ -179,6 +181,19 @@ type Conflict struct {
 	MAC     string    `json:"mac"`
 	Last    time.Time `json:"last"`
 	Packets uint64    `json:"packets"`
+}
+
+// RouterAdvertisement is what hosts of IPv6 are told of a virtual router.
+type RouterAdvertisement struct {
+	State     string `json:"state"`     // silent (not active), advertising, withdrawing (taking back what was said)
+	Source    string `json:"source"`    // the address that hosts know
+	Interface string `json:"interface"` // where; empty while silent
+	// DefaultRouter says that hosts are told to send here by default.
+	DefaultRouter bool      `json:"default_router"`
+	Last          time.Time `json:"last"` // zero before the first advertisement
+	Next          time.Time `json:"next"` // zero while silent
+	Sent          uint64    `json:"sent"`
+	Solicitations uint64    `json:"solicitations"` // of hosts, that were answered
 }
 
 // Peer is the router last heard for a VRID.

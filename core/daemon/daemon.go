@@ -197,7 +197,7 @@ func (d *Daemon) live(ctx context.Context, g *config.Generation, hangups <-chan 
 	if err != nil {
 		return errors.Join(err, d.plugins.Close(ctx))
 	}
-	broken := make(chan error, 8) // more than there are essentials, so that none waits to tell
+	broken := make(chan error, 16) // more than there are essentials, so that none waits to tell
 	essential := func(what string, run func(context.Context) error) (stop func() error) {
 		// What is essential ends when it is told to, in the order of the stop,
 		// and not when ctx does.
@@ -219,6 +219,7 @@ func (d *Daemon) live(ctx context.Context, g *config.Generation, hangups <-chan 
 	stopTracking := essential("tracking", d.election.tracking.run)
 	stopConflicts := essential("watch for address conflicts", d.election.conflicts.run)
 	stopVirtual := essential("virtual links", d.election.virtual.run)
+	stopAdvertising := essential("router advertisements", d.election.advertising.Run)
 	stopAddresses := essential("owner of addresses", d.election.addresses.Run)
 	stopBalancer := essential("balancer", d.balancer.Run)
 
@@ -246,11 +247,12 @@ func (d *Daemon) live(ctx context.Context, g *config.Generation, hangups <-chan 
 	// that will not come; then what it announced, beside the services.
 	d.election.close()
 	var stopping sync.WaitGroup
-	failures := make([]error, 6)
+	failures := make([]error, 7)
 	stopping.Go(func() { failures[0] = errors.Join(stopAddresses(), stopVirtual()) })
 	stopping.Go(func() { failures[1] = stopBalancer() })
 	stopping.Go(func() { failures[4] = stopTracking() })
 	stopping.Go(func() { failures[5] = stopConflicts() })
+	stopping.Go(func() { failures[6] = stopAdvertising() })
 	stopping.Go(func() {
 		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()

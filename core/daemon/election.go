@@ -11,6 +11,7 @@ import (
 	"github.com/halo-ha/halo/core/journal"
 	"github.com/halo-ha/halo/core/kernel/rtnl"
 	"github.com/halo-ha/halo/core/kernel/vmac"
+	"github.com/halo-ha/halo/core/radvspeaker"
 	"github.com/halo-ha/halo/core/speaker"
 	"github.com/halo-ha/halo/core/vip"
 	"github.com/halo-ha/halo/core/vrrp"
@@ -31,6 +32,8 @@ type election struct {
 	conflicts *conflicts
 	presence  *presence
 	virtual   *virtualLinks
+	// advertising tells hosts of the routers that are active.
+	advertising *radvspeaker.Speaker
 
 	// mu guards what follows. It is held over whole reloads, so nothing that
 	// the election itself calls may take it.
@@ -101,6 +104,7 @@ func newElection(kernel *rtnl.Handle, announcer vip.Announcer, s sockets, j *jou
 	e.conflicts = newConflicts(e.post, j, logger)
 	e.presence = newPresence(announcer, logger)
 	e.virtual = newVirtualLinks(kernel, logger)
+	e.advertising = radvspeaker.New(radvspeaker.Options{Kernel: hostsKernel{}, Log: logger})
 	e.addresses = vip.New(vip.Kernel{Addresses: kernel, Routes: kernel, Rules: kernel}, announcer, e, logger)
 	return e
 }
@@ -114,6 +118,8 @@ func (e *election) apply(next electorate) error {
 	e.virtual.apply(&next)
 	e.groups.apply(next.members)
 	e.moving = next.moving()
+	// Before a router can become active that it does not know.
+	failures := []error{e.advertising.Apply(advertised(next.routers))}
 	for name, s := range e.places.all() {
 		r, stays := next.routers[name]
 		if stays && r.place() == s.place {
@@ -129,7 +135,6 @@ func (e *election) apply(next electorate) error {
 		}
 	}
 	e.tellLinks()
-	var failures []error
 	for name, r := range next.routers {
 		e.addresses.Set(addressConfig(name, &r))
 		s := e.speakerOf(r.place())
@@ -218,6 +223,7 @@ func (e *election) linksChanged(view *rtnl.View) {
 	e.conflicts.linksChanged(view)
 	e.presence.linksChanged(view)
 	e.virtual.linksChanged(view)
+	e.advertising.SetLinks(hostsLinks{view})
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.view != nil && view.Overruns > e.view.Overruns {

@@ -93,6 +93,7 @@ func (d *Daemon) describeElection(ctx context.Context, g *config.Generation, s *
 			}
 		}
 	}
+	d.describeAdvertisements(ctx, s)
 }
 
 // describeRouter is one router of an instance, if it is there.

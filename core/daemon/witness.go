@@ -20,6 +20,7 @@ func (e *election) Changed(instance string, at time.Time, what vrrp.Action) {
 		e.journal.Record(stateEvent(instance, at, a))
 		e.stateChanged(instance, at, a)
 		e.watchAddresses(instance, a.To)
+		e.advertising.SetActive(instance, a.To == vrrp.Active)
 	case vrrp.EffectiveChanged:
 		e.journal.Record(priorityEvent(instance, at, a))
 		e.logger.Info("priority changed", "instance", instance, "from", a.From, "to", a.To, "reason", a.Detail)

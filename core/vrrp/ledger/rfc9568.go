@@ -23,8 +23,8 @@ const acceptsAll = "Only where accept = false says so. It is true by default, si
 // routerFlag is that of neighbor advertisements.
 const routerFlag = "The router flag is set where Linux forwards IPv6 on the interface, and not where it does not: a server that is no router would else become the default router of its neighbours."
 
-// noRouterAdvertisements is what halo leaves to radvd and its like.
-const noRouterAdvertisements = "halo sends no Router Advertisements; a daemon such as radvd has to, and to be started and stopped by a notifier."
+// sameAdvertisements is what only the operator can see to.
+const sameAdvertisements = "What is sent stands in router_advertisement in the file of each router."
 
 // notLinkLocalFirst is what becomes of a list in another order.
 const notLinkLocalFirst = "The addresses are sent in the order of the configuration. One that begins with another address is warned of and taken: what counts is that all routers have the same."
@@ -65,7 +65,7 @@ func rfc9568Backup() []Requirement {
 	return []Requirement{
 		{ID: "6.4.2-1", Level: MustNot, Text: "A backup answers ARP for the virtual IPv4 addresses: it does not have them."},
 		{ID: "6.4.2-2", Level: MustNot, Text: "A backup answers neighbor solicitations for the virtual IPv6 addresses.", Excuse: Kernel, Reason: "Linux answers for the addresses that an interface has, and a backup's are taken off whatever their family is (6.4.2-1); the tests of that use IPv4."},
-		{ID: "6.4.2-3", Level: MustNot, Text: "A backup sends Router Advertisements for the virtual router.", Excuse: Inapplicable, Reason: "halo sends none in any state."},
+		{ID: "6.4.2-3", Level: MustNot, Text: "A backup sends Router Advertisements for the virtual router."},
 		{ID: "6.4.2-4", Level: Must, Text: "A backup discards frames to the virtual router's MAC address.", Excuse: Missing, Reason: noFrameFilter},
 		{ID: "6.4.2-5", Level: MustNot, Text: "A backup accepts packets to the virtual addresses: it does not have them."},
 		{ID: "6.4.2-6", Level: Step, Text: "Shutdown of a backup: the timer ends and the state is Initialize."},
@@ -86,7 +86,7 @@ func rfc9568Active() []Requirement {
 		{ID: "6.4.3-1", Level: Must, Text: "The active router answers ARP for the virtual IPv4 addresses: it has them."},
 		{ID: "6.4.3-2", Level: Must, Text: "The active router is a member of the solicited-node group of each virtual IPv6 address.", Excuse: Kernel, Reason: "Linux joins it for each address that an interface has."},
 		{ID: "6.4.3-3", Level: Must, Text: "The active router answers neighbor solicitations for the virtual IPv6 addresses, with the router flag.", Excuse: Kernel, Reason: "Linux answers for each address that an interface has, and sets the flag where forwarding is on; what halo announces by itself says the same."},
-		{ID: "6.4.3-4", Level: Must, Text: "The active router sends Router Advertisements for the virtual router.", Excuse: Missing, Reason: noRouterAdvertisements},
+		{ID: "6.4.3-4", Level: Must, Text: "The active router sends Router Advertisements for the virtual router."},
 		{ID: "6.4.3-5", Level: Must, Text: "The active router forwards frames to the virtual router's MAC address.", Excuse: Kernel, Reason: "Linux forwards what comes to a MAC address of the machine, if the operator has turned forwarding on."},
 		{ID: "6.4.3-6", Level: Must, Text: "The active router accepts packets to the virtual addresses if it owns them or Accept_Mode is true.", Excuse: Kernel, Reason: "Linux accepts what is sent to an address that an interface has."},
 		{ID: "6.4.3-7", Level: MustNot, Text: "The active router accepts packets to the virtual addresses if neither is so."},
@@ -143,8 +143,8 @@ func rfc9568Rest() []Requirement {
 		{ID: "8.2.2-5", Level: ShouldNot, Text: "A router that boots sends neighbor discovery with its own MAC address for the virtual addresses it owns.", Excuse: Kernel, Reason: "An owner's address is the machine's own, configured before halo runs; what Linux sends for it is not in halo's hands."},
 		{ID: "8.2.2-6", Level: Should, Text: "For each virtual address that is put on an interface an unsolicited neighbor advertisement is sent."},
 		{ID: "8.2.2-7", Level: Must, Text: "At boot all neighbor discovery waits until the address, and the virtual MAC address if there is one, are there."},
-		{ID: "8.2.3-1", Level: Must, Text: "Backups are configured to send the same options in Router Advertisements as the owner.", Excuse: Operator, Reason: noRouterAdvertisements},
-		{ID: "8.2.3-2", Level: ShouldNot, Text: "An owner advertises a special service that the backups cannot take over.", Excuse: Operator, Reason: noRouterAdvertisements},
+		{ID: "8.2.3-1", Level: Must, Text: "Backups are configured to send the same options in Router Advertisements as the owner.", Excuse: Operator, Reason: sameAdvertisements},
+		{ID: "8.2.3-2", Level: ShouldNot, Text: "An owner advertises a special service that the backups cannot take over.", Excuse: Operator, Reason: sameAdvertisements},
 		{ID: "8.2.4-1", Level: Should, Text: "Unsolicited neighbor advertisements are accepted, in both states.", Excuse: Kernel, Reason: "Linux updates the entries it has by them; accept_untracked_na makes it take new ones."},
 		{ID: "8.3.1-1", Level: ShouldNot, Text: "A router that is not the owner forwards packets to the virtual addresses.", Excuse: Kernel, Reason: "They stand on the active router's interface, so Linux takes what is sent to them and does not forward it."},
 		{ID: "8.3.2-1", Level: Should, Text: "At most one router on a link has priority 255.", Excuse: Operator, Reason: "It is for whoever configures the routers; two are noticed, and settled."},
