@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/halo-ha/halo/core/control"
 	"github.com/halo-ha/halo/core/kernel/rawsock"
 	"github.com/halo-ha/halo/core/kernel/rtnl"
+	"github.com/halo-ha/halo/core/kernel/rtnl/inet"
 	"github.com/halo-ha/halo/core/radv"
 	"github.com/halo-ha/halo/core/radvspeaker"
 	"github.com/halo-ha/halo/core/vrrp/wire"
@@ -34,19 +36,33 @@ func (hostsKernel) Forwards(link string) bool { return rawsock.ForwardsIPv6(link
 // hostsLinks implements radvspeaker.Links.
 type hostsLinks struct{ view *rtnl.View }
 
-// Find implements radvspeaker.Links.
+// Find implements radvspeaker.Links. The address may be on a link above the
+// interface, the one with the virtual router's MAC address: hosts are to learn that
+// one (RFC 9568 §8.2.2).
 func (h hostsLinks) Find(iface string, address netip.Addr) (radvspeaker.Place, bool) {
-	l, ok := h.view.Link(iface)
-	if !ok || !l.Up {
+	base, ok := h.view.Link(iface)
+	if !ok {
 		return radvspeaker.Place{}, false
 	}
-	for _, a := range l.Addresses {
-		if a.Addr() == address && !a.Tentative && !a.Duplicate {
-			hardware, _ := net.ParseMAC(l.MAC) // None is empty, as it should be.
-			return radvspeaker.Place{Link: l.Name, Index: l.Index, Hardware: string(hardware)}, true
+	if usable(&base, address) {
+		return placeOf(&base), true
+	}
+	for i := range h.view.Links {
+		if l := &h.view.Links[i]; l.Parent == base.Index && l.Kind == "macvlan" && usable(l, address) {
+			return placeOf(l), true
 		}
 	}
 	return radvspeaker.Place{}, false
+}
+
+// usable says whether an address of a link can be sent from.
+func usable(l *rtnl.Link, address netip.Addr) bool {
+	return l.Up && slices.ContainsFunc(l.Addresses, func(a inet.Address) bool { return a.Addr() == address && !a.Tentative && !a.Duplicate })
+}
+
+func placeOf(l *rtnl.Link) radvspeaker.Place {
+	hardware, _ := net.ParseMAC(l.MAC) // None is empty, as it should be.
+	return radvspeaker.Place{Link: l.Name, Index: l.Index, Hardware: string(hardware)}
 }
 
 // advertised are the routers of IPv6, with what hosts are to be told of them.

@@ -56,10 +56,14 @@ func TestHostsLinks(t *testing.T) {
 		{Index: 3, Name: "bare", Up: true},
 		{Index: 4, Name: "unsure", Up: true, Addresses: []inet.Address{tentative}},
 		{Index: 5, Name: "tun0", Up: true, Addresses: []inet.Address{address}},
+		{Index: 6, Name: "vrrp.51", Kind: "macvlan", Parent: 3, MAC: "00:00:5e:00:02:33", Up: true, Addresses: []inet.Address{address}},
+		{Index: 7, Name: "vlan", Kind: "vlan", Parent: 8, Up: true, Addresses: []inet.Address{address}},
+		{Index: 8, Name: "trunk", Up: true},
 	}}}
 	for name, want := range map[string]radvspeaker.Place{
 		"eth0": {Link: "eth0", Index: 1, Hardware: "\x02\x00\x00\x00\x00\x07"}, "tun0": {Link: "tun0", Index: 5},
-		"down": {}, "bare": {}, "unsure": {}, "none": {},
+		"bare": {Link: "vrrp.51", Index: 6, Hardware: "\x00\x00\x5e\x00\x02\x33"},
+		"down": {}, "unsure": {}, "none": {}, "trunk": {},
 	} {
 		if got, ok := links.Find(name, vip); got != want || ok != (want.Link != "") {
 			t.Errorf("%s: %+v, %t", name, got, ok)
