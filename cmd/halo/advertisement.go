@@ -4,7 +4,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"text/tabwriter"
 
 	"github.com/halo-ha/halo/core/control"
 )
@@ -16,8 +15,7 @@ func printAdvertisements(w io.Writer, s control.Status) error {
 	if len(names) == 0 {
 		return nil
 	}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	p := &printer{w: tw}
+	p := columns(w)
 	p.line("")
 	p.line("ROUTER ADVERTISEMENTS\tSTATE\tSOURCE\tINTERFACE\tDEFAULT ROUTER\tSENT\tSOLICITED\tNEXT IN")
 	for _, name := range names {
@@ -31,8 +29,5 @@ func printAdvertisements(w io.Writer, s control.Status) error {
 		}
 		p.line("%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s", name, a.State, a.Source, dash(a.Interface), router, a.Sent, a.Solicitations, next)
 	}
-	if p.err != nil {
-		return p.err
-	}
-	return tw.Flush()
+	return p.done()
 }

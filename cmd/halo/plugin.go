@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -57,10 +55,9 @@ Exit status: 0 listed, 1 the plugin directories cannot be read.`,
 		if *asJSON {
 			return printJSON(cmd.OutOrStdout(), list)
 		}
-		tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-		p := &printer{w: tw}
+		p := columns(cmd.OutOrStdout())
 		pluginRows(p, list.Plugins)
-		return cmp.Or(p.err, tw.Flush())
+		return p.done()
 	}
 	return cmd
 }
@@ -137,8 +134,7 @@ func choose(found []pluginhost.Installed, name string) (pluginhost.Installed, er
 }
 
 func printInfo(w io.Writer, in pluginhost.Installed) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	p := &printer{w: tw}
+	p := columns(w)
 	d := in.Description
 	protocols := strings.Trim(fmt.Sprint(d.Protocols), "[]")
 	p.line("%s %s\t\t", d.Name, d.Version)
@@ -156,7 +152,7 @@ func printInfo(w io.Writer, in pluginhost.Installed) error {
 			p.line("  %s\t%s\t%s\t%s\t%s", s.Name, s.Kind, defaultOf(s), allowed(s), s.Doc)
 		}
 	}
-	return cmp.Or(p.err, tw.Flush())
+	return p.done()
 }
 
 func defaultOf(s schema.Setting) string {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -71,6 +72,22 @@ func printReload(w io.Writer, r control.ReloadReport) error {
 type printer struct {
 	w   io.Writer
 	err error
+	// columns holds back what is printed until it can be aligned; nil does not.
+	columns *tabwriter.Writer
+}
+
+// columns is a printer that aligns what tabs separate. Its end is done.
+func columns(w io.Writer) *printer {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	return &printer{w: tw, columns: tw}
+}
+
+// done prints what is held back, and answers with the first error.
+func (p *printer) done() error {
+	if p.err == nil && p.columns != nil {
+		p.err = p.columns.Flush()
+	}
+	return p.err
 }
 
 func (p *printer) line(format string, args ...any) {

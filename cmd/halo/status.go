@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -117,8 +116,7 @@ func printInstances(w io.Writer, s control.Status) error {
 	if len(s.VRRPInstances) == 0 {
 		return nil
 	}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	p := &printer{w: tw}
+	p := columns(w)
 	p.line("")
 	p.line("VRRP INSTANCE\tSTATE\tFOR\tPRIORITY\tINTERFACE\tVRID\tPEER\tADDRESSES\tREASON")
 	for _, name := range slices.Sorted(maps.Keys(s.VRRPInstances)) {
@@ -139,10 +137,7 @@ func printInstances(w io.Writer, s control.Status) error {
 			p.line("! %s: %s is also claimed by %s (%d packets, the last %s ago): that machine has to give it up", name, k.Address, k.MAC, k.Packets, age(s.Time, k.Last))
 		}
 	}
-	if p.err != nil {
-		return p.err
-	}
-	return tw.Flush()
+	return p.done()
 }
 
 // printMissing says what an active instance should hold and does not, and why.
@@ -177,36 +172,28 @@ func printGroups(w io.Writer, s control.Status) error {
 	if len(s.VRRPSyncGroups) == 0 {
 		return nil
 	}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	p := &printer{w: tw}
+	p := columns(w)
 	p.line("")
 	p.line("VRRP SYNC GROUP\tSTATE\tFOR\tPRIORITY\tMEMBERS\tREASON")
 	for _, name := range slices.Sorted(maps.Keys(s.VRRPSyncGroups)) {
 		g := s.VRRPSyncGroups[name]
 		p.line("%s\t%s\t%s\t%d\t%s\t%s", name, g.State, age(s.Time, g.Since), g.Priority, strings.Join(g.Members, " "), g.Reason)
 	}
-	if p.err != nil {
-		return p.err
-	}
-	return tw.Flush()
+	return p.done()
 }
 
 func printTrackers(w io.Writer, s control.Status) error {
 	if len(s.Trackers) == 0 {
 		return nil
 	}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	p := &printer{w: tw}
+	p := columns(w)
 	p.line("")
 	p.line("TRACKER\tTYPE\tSTATE\tFOR\tEFFECT\tREASON")
 	for _, name := range slices.Sorted(maps.Keys(s.Trackers)) {
 		k := s.Trackers[name]
 		p.line("%s\t%s\t%s\t%s\t%s\t%s", name, k.Type, k.State, age(s.Time, k.Since), effect(k), k.Reason)
 	}
-	if p.err != nil {
-		return p.err
-	}
-	return tw.Flush()
+	return p.done()
 }
 
 // effect says what a tracker does at this moment, and to whom.
@@ -267,8 +254,7 @@ func addresses(v control.VRRPInstance) string {
 func printServices(w io.Writer, s control.Status) error {
 	for _, name := range slices.Sorted(maps.Keys(s.VirtualServers)) {
 		v := s.VirtualServers[name]
-		tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		p := &printer{w: tw}
+		p := columns(w)
 		p.line("")
 		p.line("VIRTUAL SERVER %s  %s %s %s %s  %s for %s  weight %d of quorum %d%s", name, v.Protocol, v.Address, v.Scheduler, v.Forward,
 			v.State, age(s.Time, v.Since), v.Weight, v.Quorum, sorry(v))
@@ -281,10 +267,7 @@ func printServices(w io.Writer, s control.Status) error {
 			}
 			p.line("  %s\t%s\t%s\t%d\t%s\t%s", address, r.State, age(s.Time, r.Since), r.Weight, serves, checks(r))
 		}
-		if p.err != nil {
-			return p.err
-		}
-		if err := tw.Flush(); err != nil {
+		if err := p.done(); err != nil {
 			return err
 		}
 	}
@@ -332,14 +315,10 @@ func printPlugins(w io.Writer, s control.Status) error {
 	if len(s.Plugins) == 0 {
 		return nil
 	}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	p := &printer{w: tw}
+	p := columns(w)
 	p.line("")
 	pluginRows(p, slices.SortedFunc(maps.Values(s.Plugins), func(a, b control.Plugin) int { return strings.Compare(a.Name+a.User, b.Name+b.User) }))
-	if p.err != nil {
-		return p.err
-	}
-	return tw.Flush()
+	return p.done()
 }
 
 func pluginRows(p *printer, plugins []control.Plugin) {

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -247,8 +246,7 @@ func (r *scanResult) finish() {
 }
 
 func printScan(w io.Writer, r *scanResult, listened time.Duration) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	p := &printer{w: tw}
+	p := columns(w)
 	if len(r.Routers) == 0 {
 		p.line("Nobody advertised on %s within %s.", r.Interface, listened)
 	} else {
@@ -264,7 +262,7 @@ func printScan(w io.Writer, r *scanResult, listened time.Duration) error {
 			time.Duration(s.AdvertInterval*float64(time.Second)), s.authentication(), s.Heard, strings.Join(shown, " "), more, cmp.Or(s.Problem, "-"))
 	}
 	p.line("Free ids: %s", spans(r.Free))
-	return cmp.Or(p.err, tw.Flush())
+	return p.done()
 }
 
 // spans writes ascending numbers as "1-50, 52-255".
