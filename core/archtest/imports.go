@@ -53,12 +53,13 @@ func table() []row {
 		{"core/kernel/...", kindEdge, pure},
 
 		{"core/balance", kindDrive, driver},
-		{"core/bfdspeaker", kindDrive, driver},
+		{"core/bfdspeaker", kindDrive, join(driver, []string{"core/nowait"})},
 		{"core/checks", kindDrive, driver},
 		{"core/notify", kindDrive, driver},
+		{"core/nowait", kindDrive, nil},
 		{"core/pluginhost", kindDrive, driver},
-		{"core/radvspeaker", kindDrive, driver},
-		{"core/speaker", kindDrive, driver},
+		{"core/radvspeaker", kindDrive, join(driver, []string{"core/nowait"})},
+		{"core/speaker", kindDrive, join(driver, []string{"core/nowait"})},
 		{"core/vip", kindDrive, join(driver, []string{"core/kernel/rtnl/inet"})}, // pure values
 
 		{"core/archtest", kindFree, nil},

@@ -1,12 +1,12 @@
 package bfdspeaker
 
 import (
-	"container/heap"
 	"context"
 	"fmt"
 	"time"
 
 	"github.com/halo-ha/halo/core/bfd"
+	"github.com/halo-ha/halo/core/nowait"
 )
 
 // Who sends what to whom:
@@ -41,7 +41,7 @@ type loop struct {
 	// byDiscriminator has also those sessions that are saying goodbye.
 	byDiscriminator map[uint32]*session
 	byPath          map[bfd.Path]*session
-	deadlines       deadlines
+	deadlines       nowait.Queue[*session]
 	// drained is a time before which nothing waits on the sockets any more,
 	// but for a flood.
 	drained time.Time
@@ -55,7 +55,7 @@ type loop struct {
 	lateness time.Duration
 
 	// Memory that is used again.
-	notes    []note
+	notes    []nowait.Note
 	actions  []bfd.Action
 	in, out  []byte
 	received bfd.PacketReceived
@@ -79,12 +79,12 @@ func (s *Speaker) Run(ctx context.Context) error {
 		return fmt.Errorf("speak BFD: %w", err)
 	}
 	defer l.alarm.Stop()
-	go s.events.run(s.options.Observer)
+	go s.events.Run(func(tell func(Observer)) { tell(s.options.Observer) })
 
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-		case <-s.mail.signal:
+		case <-s.mail.Signal():
 			l.pass()
 		case <-s.ready:
 			l.pass()
@@ -99,7 +99,7 @@ func (s *Speaker) Run(ctx context.Context) error {
 
 func (l *loop) makeAlarm() (err error) {
 	if l.speaker.options.Alarm == nil {
-		l.alarm = newTimerAlarm()
+		l.alarm = nowait.NewAlarm()
 		return nil
 	}
 	l.alarm, err = l.speaker.options.Alarm()
@@ -117,7 +117,7 @@ func (l *loop) pass() {
 }
 
 func (l *loop) readMail() {
-	notes := l.speaker.mail.take(l.notes)
+	notes := l.speaker.mail.Take(l.notes)
 	for i, n := range notes {
 		n(time.Now())
 		notes[i] = nil
@@ -161,7 +161,7 @@ func (l *loop) drainSocket(s *socket) time.Time {
 		l.packet(payload, meta)
 	}
 	// There is more, which the socket will not tell again.
-	poke(l.speaker.ready)
+	nowait.Poke(l.speaker.ready)
 	l.flooded = true
 	return time.Now()
 }
@@ -198,9 +198,9 @@ func (l *loop) packet(payload []byte, meta bfd.Meta) {
 // are read again.
 func (l *loop) fire() {
 	reread := false
-	for len(l.deadlines) > 0 {
-		s, now := l.deadlines[0], time.Now()
-		if now.Before(s.deadline) {
+	for first := l.deadlines.First(); first != nil; first = l.deadlines.First() {
+		s, now := first.Owner, time.Now()
+		if now.Before(first.At()) {
 			break
 		}
 		if !reread && now.Sub(l.drained) > stall {
@@ -209,7 +209,7 @@ func (l *loop) fire() {
 			continue
 		}
 		reread = l.flooded
-		l.lateness = max(l.lateness, now.Sub(s.deadline))
+		l.lateness = max(l.lateness, now.Sub(first.At()))
 		l.handle(now, s, bfd.DeadlineReached{})
 	}
 	for i := range l.sockets {
@@ -224,8 +224,8 @@ func (l *loop) fire() {
 // setting it for each.
 func (l *loop) arm() {
 	var next time.Time
-	if len(l.deadlines) > 0 {
-		next = l.deadlines[0].deadline
+	if first := l.deadlines.First(); first != nil {
+		next = first.At()
 	}
 	for i := range l.sockets {
 		if retry := l.sockets[i].retry; !retry.IsZero() && (next.IsZero() || retry.Before(next)) {
@@ -247,7 +247,8 @@ func (l *loop) handle(now time.Time, s *session, event bfd.Event) {
 		l.act(now, s, action)
 	}
 	clear(l.actions)
-	l.schedule(s)
+	at, ok := s.machine.Deadline()
+	l.deadlines.Set(&s.due, at, ok)
 	if s.machine.Ended() {
 		l.forget(s)
 	}
@@ -265,7 +266,7 @@ func (l *loop) act(now time.Time, s *session, action bfd.Action) {
 			s.counters.BecameUp++
 		}
 		name := s.name
-		l.speaker.events.put(func(o Observer) { o.StateChanged(name, now, a) })
+		l.speaker.events.Put(func(o Observer) { o.StateChanged(name, now, a) })
 	}
 }
 
@@ -289,21 +290,6 @@ func (l *loop) send(s *session, p *bfd.Packet) {
 	s.sendError = ""
 }
 
-// schedule puts a session into its place in the queue.
-func (l *loop) schedule(s *session) {
-	at, ok := s.machine.Deadline()
-	switch {
-	case !ok && s.index >= 0:
-		heap.Remove(&l.deadlines, s.index)
-	case ok && s.index < 0:
-		s.deadline = at
-		heap.Push(&l.deadlines, s)
-	case ok && !at.Equal(s.deadline):
-		s.deadline = at
-		heap.Fix(&l.deadlines, s.index)
-	}
-}
-
 // stop says goodbye for all sessions, once each, and waits a moment for the
 // Observer to hear of it.
 func (l *loop) stop() {
@@ -313,11 +299,11 @@ func (l *loop) stop() {
 	for _, x := range l.byName {
 		l.handle(time.Now(), x, bfd.Stopped{})
 	}
-	s.events.close()
+	s.events.Close()
 	limit := time.NewTimer(farewell)
 	defer limit.Stop()
 	select {
-	case <-s.events.done:
+	case <-s.events.Done():
 	case <-limit.C:
 	}
 	s.final = l.snapshot()

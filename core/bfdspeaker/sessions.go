@@ -1,12 +1,12 @@
 package bfdspeaker
 
 import (
-	"container/heap"
 	"math"
 	"net/netip"
 	"time"
 
 	"github.com/halo-ha/halo/core/bfd"
+	"github.com/halo-ha/halo/core/nowait"
 )
 
 // session is one session and what is counted about it.
@@ -21,9 +21,8 @@ type session struct {
 	// handled is when the last event was handled.
 	handled time.Time
 
-	// deadline and index belong to the queue; index is -1 outside of it.
-	deadline time.Time
-	index    int
+	// due is its place in the queue.
+	due nowait.Entry[*session]
 
 	counters  SessionCounters
 	sendError string
@@ -49,7 +48,8 @@ func (l *loop) set(now time.Time, name string, path bfd.Path, config bfd.Config)
 			l.forget(other)
 		}
 	}
-	s = &session{name: name, path: path, config: config, index: -1}
+	s = &session{name: name, path: path, config: config}
+	s.due.Owner = s
 	s.machine = bfd.New(config, l.discriminator(), l.speaker.options.Random)
 	l.byName[name] = s
 	l.byDiscriminator[s.machine.Discriminator()] = s
@@ -91,9 +91,7 @@ func key(path bfd.Path) bfd.Path {
 
 // forget is the end of a session.
 func (l *loop) forget(s *session) {
-	if s.index >= 0 {
-		heap.Remove(&l.deadlines, s.index)
-	}
+	l.deadlines.Set(&s.due, time.Time{}, false)
 	delete(l.byDiscriminator, s.machine.Discriminator())
 	if s.sender != nil {
 		_ = s.sender.Close() // It is not used again, whatever the kernel says.

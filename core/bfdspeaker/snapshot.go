@@ -63,7 +63,7 @@ func (l *loop) snapshot() Snapshot {
 		Counters: l.counters, Lateness: l.lateness,
 		Sockets: make(map[string]string), Sessions: make(map[string]SessionSnapshot, len(l.byName)),
 	}
-	v.Counters.EventsDropped = l.speaker.events.drops()
+	v.Counters.EventsDropped = l.speaker.events.Drops()
 	for i := range l.sockets {
 		if s := &l.sockets[i]; s.wanted {
 			v.Sockets[socketName(i)] = ""

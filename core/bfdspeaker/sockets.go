@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/halo-ha/halo/core/bfd"
+	"github.com/halo-ha/halo/core/nowait"
 )
 
 // The wait between two attempts to open a socket doubles from the first to the
@@ -66,7 +67,7 @@ func (l *loop) review(now time.Time) {
 			s.close()
 			if s.err != nil {
 				// Nobody misses it any more.
-				l.speaker.events.put(func(o Observer) { o.SocketChanged(socketName(i), nil) })
+				l.speaker.events.Put(func(o Observer) { o.SocketChanged(socketName(i), nil) })
 			}
 			*s = socket{}
 		}
@@ -95,10 +96,10 @@ func (l *loop) open(now time.Time, s *socket) {
 	*s = socket{receiver: receiver, wanted: true}
 	l.counters.SocketsOpened++
 	if failed {
-		l.speaker.events.put(func(o Observer) { o.SocketChanged(socketName(k), nil) })
+		l.speaker.events.Put(func(o Observer) { o.SocketChanged(socketName(k), nil) })
 	}
 	// What came in before the reader was ready.
-	poke(l.speaker.ready)
+	nowait.Poke(l.speaker.ready)
 }
 
 // broken gives up a socket that does not work any more.
@@ -116,7 +117,7 @@ func (l *loop) failed(now time.Time, s *socket, err error) {
 	s.retry = now.Add(s.wait)
 	if first {
 		name := socketName(l.place(s))
-		l.speaker.events.put(func(o Observer) { o.SocketChanged(name, err) })
+		l.speaker.events.Put(func(o Observer) { o.SocketChanged(name, err) })
 	}
 }
 

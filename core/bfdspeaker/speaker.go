@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/halo-ha/halo/core/bfd"
+	"github.com/halo-ha/halo/core/nowait"
 )
 
 // Receiver is the socket that the packets of one family come to on one port. Only
@@ -30,15 +31,8 @@ type Sender interface {
 	Close() error
 }
 
-// Alarm is a timer. The zero delay and less are now.
-type Alarm interface {
-	// Reset makes the channel get a value once, d from now, and no longer when
-	// it was to before. A value from before may still be in it.
-	Reset(d time.Duration)
-	C() <-chan time.Time
-	// Stop ends the alarm for good.
-	Stop()
-}
+// Alarm is a timer.
+type Alarm = nowait.Alarm
 
 // Observer is told what happened, in order, from a goroutine that does nothing
 // else. When it is too slow the oldest events are dropped and counted.
@@ -51,6 +45,10 @@ type Observer interface {
 	// broken, and with nil that it works again.
 	SocketChanged(socket string, err error)
 }
+
+// eventLimit is how many events wait for an Observer before the oldest are
+// dropped.
+const eventLimit = 1024
 
 // Options are what a Speaker needs. All are required but Alarm and Random.
 type Options struct {
@@ -72,14 +70,14 @@ type Options struct {
 // any goroutine and, but for Run and Snapshot, never wait.
 type Speaker struct {
 	options Options
-	mail    mailbox
+	mail    nowait.Mailbox
 	// ready gets a value when packets wait.
 	ready chan struct{}
 	// done is closed when Run has ended, behind the writing of final.
 	done  chan struct{}
 	final Snapshot
 
-	events *outbox
+	events *nowait.Outbox[func(Observer)]
 
 	// loop is the goroutine's own.
 	loop loop
@@ -91,8 +89,8 @@ func New(options Options) *Speaker {
 		options.Random = rand.Uint32N
 	}
 	s := &Speaker{
-		options: options, mail: newMailbox(),
-		ready: make(chan struct{}, 1), done: make(chan struct{}), events: newOutbox(),
+		options: options, mail: nowait.NewMailbox(),
+		ready: make(chan struct{}, 1), done: make(chan struct{}), events: nowait.NewOutbox[func(Observer)](eventLimit),
 	}
 	s.loop = newLoop(s)
 	return s
@@ -109,14 +107,14 @@ func (s *Speaker) Set(name string, path bfd.Path, config bfd.Config) error {
 	if err != nil {
 		return fmt.Errorf("configure BFD session %s: %w", name, err)
 	}
-	s.mail.put(func(now time.Time) { s.loop.set(now, name, path, config) })
+	s.mail.Put(func(now time.Time) { s.loop.set(now, name, path, config) })
 	return nil
 }
 
 // Remove ends a session. The peer is told so for as long as it may reckon with
 // packets.
 func (s *Speaker) Remove(name string) {
-	s.mail.put(func(now time.Time) { s.loop.remove(now, name) })
+	s.mail.Put(func(now time.Time) { s.loop.remove(now, name) })
 }
 
 // ErrNotRunning is what Snapshot says of a Speaker whose Run does not answer.
@@ -126,7 +124,7 @@ var ErrNotRunning = errors.New("BFD speaker is not running")
 // Run it is the state at that end.
 func (s *Speaker) Snapshot(ctx context.Context) (Snapshot, error) {
 	answer := make(chan Snapshot, 1)
-	s.mail.put(func(time.Time) { answer <- s.loop.snapshot() })
+	s.mail.Put(func(time.Time) { answer <- s.loop.snapshot() })
 	select {
 	case snapshot := <-answer:
 		return snapshot, nil

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/halo-ha/halo/core/nowait"
 	"github.com/halo-ha/halo/core/radv"
 )
 
@@ -141,12 +142,7 @@ func (s *Speaker) note(change func(*facts)) {
 	s.poke()
 }
 
-func (s *Speaker) poke() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
+func (s *Speaker) poke() { nowait.Poke(s.wake) }
 
 // known is a copy of the facts.
 func (s *Speaker) known() facts {

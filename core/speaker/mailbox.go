@@ -2,53 +2,36 @@ package speaker
 
 import (
 	"sync"
-	"time"
+
+	"github.com/halo-ha/halo/core/nowait"
 )
 
-// note is something the loop is asked to do.
-type note func(now time.Time)
-
-// mailbox takes notes without ever making the writer wait. Its lock is held for
-// an append or an exchange, nothing else.
+// mailbox takes notes, and what is true of the interface, of which only the latest
+// counts.
 type mailbox struct {
-	// signal has a value while there may be notes.
-	signal chan struct{}
+	nowait.Mailbox
 
-	mu    sync.Mutex
-	notes []note
-	link  *Link
+	mu   sync.Mutex
+	link *Link
 }
 
-func newMailbox() mailbox { return mailbox{signal: make(chan struct{}, 1)} }
-
-func (m *mailbox) put(n note) {
-	m.mu.Lock()
-	m.notes = append(m.notes, n)
-	m.mu.Unlock()
-	poke(m.signal)
-}
+func newMailbox() mailbox { return mailbox{Mailbox: nowait.NewMailbox()} }
 
 // putLink replaces a link that has not been read yet.
 func (m *mailbox) putLink(link Link) {
 	m.mu.Lock()
 	m.link = &link
 	m.mu.Unlock()
-	poke(m.signal)
+	m.Poke()
 }
 
-// take empties the mailbox. spare is memory of notes read before.
-func (m *mailbox) take(spare []note) (notes []note, link *Link) {
+// take empties the mailbox. The link is looked at behind the notes: it is at least
+// as new as the one that was there when the last of them was written. spare is
+// memory of notes read before.
+func (m *mailbox) take(spare []nowait.Note) (notes []nowait.Note, link *Link) {
+	notes = m.Take(spare)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	notes, m.notes = m.notes, spare[:0]
 	link, m.link = m.link, nil
 	return notes, link
-}
-
-// poke leaves a value in a channel that has room for one.
-func poke(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }

@@ -19,9 +19,10 @@ func (l *loop) set(now time.Time, name string, config vrrp.Config, unicast *Unic
 	l.stale, l.virtual = true, nil
 	if !ok {
 		r = &router{
-			name: name, config: config, machine: vrrp.New(config), index: -1,
+			name: name, config: config, machine: vrrp.New(config),
 			lateness: newHistogram(latenessBounds()), gap: newHistogram(gapBounds()),
 		}
+		r.due.Owner = r
 		r.speakTo(unicast)
 		r.learn()
 		l.byName[name] = r

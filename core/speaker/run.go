@@ -1,12 +1,12 @@
 package speaker
 
 import (
-	"container/heap"
 	"context"
 	"fmt"
 	"net/netip"
 	"time"
 
+	"github.com/halo-ha/halo/core/nowait"
 	"github.com/halo-ha/halo/core/vrrp"
 	"github.com/halo-ha/halo/core/vrrp/wire"
 )
@@ -50,7 +50,7 @@ type loop struct {
 	byName map[string]*router
 	// byVRID finds the routers a packet may be for, the newest first.
 	byVRID    [256][]*router
-	deadlines deadlines
+	deadlines nowait.Queue[*router]
 	// handled is when the last event was handled, drained when the sockets were
 	// last read to their end.
 	handled, drained time.Time
@@ -69,7 +69,7 @@ type loop struct {
 	bySource map[foreignKey]*Foreign
 
 	// Memory that is used again.
-	notes    []note
+	notes    []nowait.Note
 	actions  []vrrp.Action
 	in, out  []byte
 	received vrrp.AdvertReceived
@@ -101,9 +101,8 @@ type router struct {
 	// noSocket says that it was told of the socket's fault.
 	noSocket bool
 
-	// deadline and index belong to the queue; index is -1 outside of it.
-	deadline time.Time
-	index    int
+	// due is its place in the queue.
+	due nowait.Entry[*router]
 
 	counters  RouterCounters
 	lateness  Histogram
@@ -130,12 +129,12 @@ func (s *Speaker) Run(ctx context.Context) error {
 	}
 	defer l.alarm.Stop()
 	go s.addresses.run(s.options.Addresses)
-	go s.events.run(func(tell func(Observer)) { tell(s.options.Observer) })
+	go s.events.Run(func(tell func(Observer)) { tell(s.options.Observer) })
 
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-		case <-s.mail.signal:
+		case <-s.mail.Signal():
 			l.pass()
 		case <-s.ready:
 			l.pass()
@@ -150,7 +149,7 @@ func (s *Speaker) Run(ctx context.Context) error {
 
 func (l *loop) makeAlarm() (err error) {
 	if l.speaker.options.Alarm == nil {
-		l.alarm = newTimerAlarm()
+		l.alarm = nowait.NewAlarm()
 		return nil
 	}
 	l.alarm, err = l.speaker.options.Alarm()
@@ -170,7 +169,7 @@ func (l *loop) pass() {
 		}
 	}
 	// Held up each time, and there is more to do.
-	poke(l.speaker.ready)
+	nowait.Poke(l.speaker.ready)
 	l.arm()
 }
 
@@ -200,15 +199,15 @@ func (l *loop) refresh() {
 // fire reports the deadlines that have come, the earliest first. It gives up and
 // says so when reading was too long ago for the rest.
 func (l *loop) fire() (stalled bool) {
-	for len(l.deadlines) > 0 {
-		r, now := l.deadlines[0], time.Now()
-		if now.Before(r.deadline) {
+	for first := l.deadlines.First(); first != nil; first = l.deadlines.First() {
+		r, now := first.Owner, time.Now()
+		if now.Before(first.At()) {
 			break
 		}
 		if now.Sub(l.drained) > stall {
 			return true
 		}
-		r.lateness.observe(now.Sub(r.deadline))
+		r.lateness.observe(now.Sub(first.At()))
 		l.handle(now, r, vrrp.DeadlineReached{})
 	}
 	l.retrySockets()
@@ -220,8 +219,8 @@ func (l *loop) fire() (stalled bool) {
 // setting it for each.
 func (l *loop) arm() {
 	next := l.nextRetry()
-	if len(l.deadlines) > 0 && (next.IsZero() || l.deadlines[0].deadline.Before(next)) {
-		next = l.deadlines[0].deadline
+	if first := l.deadlines.First(); first != nil && (next.IsZero() || first.At().Before(next)) {
+		next = first.At()
 	}
 	if next.IsZero() || !l.armed.IsZero() && !next.Before(l.armed) {
 		return
@@ -238,7 +237,8 @@ func (l *loop) handle(now time.Time, r *router, event vrrp.Event) {
 		l.act(now, r, action)
 	}
 	clear(l.actions)
-	l.schedule(r)
+	at, ok := r.machine.Deadline()
+	l.deadlines.Set(&r.due, at, ok)
 }
 
 func (l *loop) act(now time.Time, r *router, action vrrp.Action) {
@@ -275,22 +275,7 @@ func (l *loop) act(now time.Time, r *router, action vrrp.Action) {
 // tell hands an action to the observer.
 func (l *loop) tell(now time.Time, r *router, what vrrp.Action) {
 	name := r.name
-	l.speaker.events.put(func(o Observer) { o.Changed(name, now, what) })
-}
-
-// schedule puts a router into its place in the queue.
-func (l *loop) schedule(r *router) {
-	at, ok := r.machine.Deadline()
-	switch {
-	case !ok && r.index >= 0:
-		heap.Remove(&l.deadlines, r.index)
-	case ok && r.index < 0:
-		r.deadline = at
-		heap.Push(&l.deadlines, r)
-	case ok && !at.Equal(r.deadline):
-		r.deadline = at
-		heap.Fix(&l.deadlines, r.index)
-	}
+	l.speaker.events.Put(func(o Observer) { o.Changed(name, now, what) })
 }
 
 // stop says goodbye for all routers and waits a moment for those who have to
@@ -302,11 +287,11 @@ func (l *loop) stop() {
 	for _, r := range l.byName {
 		l.handle(time.Now(), r, vrrp.Stopped{})
 	}
-	s.addresses.outbox.close()
-	s.events.close()
+	s.addresses.outbox.Close()
+	s.events.Close()
 	limit := time.NewTimer(farewell)
 	defer limit.Stop()
-	for _, done := range []<-chan struct{}{s.addresses.outbox.done, s.events.done} {
+	for _, done := range []<-chan struct{}{s.addresses.outbox.Done(), s.events.Done()} {
 		select {
 		case <-done:
 		case <-limit.C:

@@ -64,7 +64,7 @@ func (l *loop) snapshot() Snapshot {
 		Foreign: make(map[uint8]uint64), Routers: make(map[string]RouterSnapshot, len(l.byName)),
 	}
 	s.Link.Addresses = slices.Clone(l.link.Addresses)
-	s.Counters.EventsDropped = l.speaker.events.drops()
+	s.Counters.EventsDropped = l.speaker.events.Drops()
 	if err := l.socketError(); err != nil {
 		s.SocketError = err.Error()
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/halo-ha/halo/core/nowait"
 	"github.com/halo-ha/halo/core/vrrp/wire"
 )
 
@@ -106,10 +107,10 @@ func (l *loop) open(now time.Time, c *channel) {
 	c.conn, c.is, c.err, c.retry, c.wait = conn, c.want, nil, time.Time{}, 0
 	l.counters.SocketOpened++
 	if failed && !c.quiet && l.socketError() == nil {
-		s.events.put(func(o Observer) { o.SocketChanged(s.options.Interface, nil) })
+		s.events.Put(func(o Observer) { o.SocketChanged(s.options.Interface, nil) })
 	}
 	// What came in before the reader was ready.
-	poke(s.ready)
+	nowait.Poke(s.ready)
 }
 
 // broken gives up a socket that does not work any more.
@@ -129,7 +130,7 @@ func (l *loop) failed(now time.Time, c *channel, err error) {
 	c.wait = min(max(2*c.wait, minRetry), maxRetry)
 	c.retry = now.Add(c.wait)
 	if first && !c.quiet {
-		s.events.put(func(o Observer) { o.SocketChanged(s.options.Interface, err) })
+		s.events.Put(func(o Observer) { o.SocketChanged(s.options.Interface, err) })
 	}
 }
 
@@ -185,7 +186,7 @@ func (l *loop) drain() {
 	for i := range l.channels {
 		if l.drainChannel(&l.channels[i]) {
 			// There may be more, which the socket will not tell again.
-			poke(l.speaker.ready)
+			nowait.Poke(l.speaker.ready)
 		}
 	}
 }

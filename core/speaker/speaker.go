@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/halo-ha/halo/core/nowait"
 	"github.com/halo-ha/halo/core/vrrp"
 	"github.com/halo-ha/halo/core/vrrp/wire"
 )
@@ -41,15 +42,8 @@ type Socket struct {
 // waiting, and is the same for all of a Speaker's sockets.
 type OpenFunc func(socket Socket, ready chan<- struct{}) (Conn, error)
 
-// Alarm is a timer. The zero delay and less are now.
-type Alarm interface {
-	// Reset makes the channel get a value once, d from now, and no longer when
-	// it was to before. A value from before may still be in it.
-	Reset(d time.Duration)
-	C() <-chan time.Time
-	// Stop ends the alarm for good.
-	Stop()
-}
+// Alarm is a timer.
+type Alarm = nowait.Alarm
 
 // Addresses owns the virtual addresses. It is called in order from a goroutine
 // that does nothing else; orders it is too slow for are replaced by later ones.
@@ -80,6 +74,10 @@ type Groups interface {
 	// Stands tells where a member of a sync group stands.
 	Stands(instance string, at time.Time, s vrrp.Standing)
 }
+
+// eventLimit is how many events wait for an Observer before the oldest are
+// dropped.
+const eventLimit = 1024
 
 // Options are what a Speaker needs. All are required but Alarm and Groups;
 // the zero Family is IPv4.
@@ -126,7 +124,7 @@ type Speaker struct {
 	final Snapshot
 
 	addresses *orders
-	events    *outbox[func(Observer)]
+	events    *nowait.Outbox[func(Observer)]
 
 	// loop is the goroutine's own.
 	loop loop
@@ -137,7 +135,7 @@ func New(options Options) *Speaker {
 	s := &Speaker{
 		options: options, mail: newMailbox(),
 		ready: make(chan struct{}, 1), done: make(chan struct{}),
-		addresses: newOrders(), events: newOutbox[func(Observer)](eventLimit),
+		addresses: newOrders(), events: nowait.NewOutbox[func(Observer)](eventLimit),
 	}
 	s.loop = newLoop(s)
 	return s
@@ -168,7 +166,7 @@ func (s *Speaker) set(name string, config vrrp.Config, unicast *Unicast) error {
 	if unicast != nil {
 		unicast = unicast.clone()
 	}
-	s.mail.put(func(now time.Time) { s.loop.set(now, name, config, unicast) })
+	s.mail.Put(func(now time.Time) { s.loop.set(now, name, config, unicast) })
 	return nil
 }
 
@@ -188,9 +186,9 @@ func (s *Speaker) fits(config *vrrp.Config, unicast *Unicast) error {
 
 // Remove stops a router: an active one says goodbye and releases its addresses.
 func (s *Speaker) Remove(name string) {
-	s.mail.put(func(now time.Time) {
+	s.mail.Put(func(now time.Time) {
 		if s.loop.remove(now, name) {
-			s.events.put(func(o Observer) { o.Removed(name, now) })
+			s.events.Put(func(o Observer) { o.Removed(name, now) })
 		}
 	})
 }
@@ -201,7 +199,7 @@ func (s *Speaker) SetLink(link Link) { s.mail.putLink(link) }
 
 // Post hands an event to a router. One that does not exist misses nothing.
 func (s *Speaker) Post(name string, event vrrp.Event) {
-	s.mail.put(func(now time.Time) { s.loop.post(now, name, event) })
+	s.mail.Put(func(now time.Time) { s.loop.post(now, name, event) })
 }
 
 // ErrNotRunning is what Snapshot says of a Speaker whose Run does not answer.
@@ -211,7 +209,7 @@ var ErrNotRunning = errors.New("speaker is not running")
 // Run it is the state at that end.
 func (s *Speaker) Snapshot(ctx context.Context) (Snapshot, error) {
 	answer := make(chan Snapshot, 1)
-	s.mail.put(func(time.Time) {
+	s.mail.Put(func(time.Time) {
 		s.loop.refresh()
 		answer <- s.loop.snapshot()
 	})

@@ -40,8 +40,8 @@ func TestOrdersAreCarriedOutInOrder(t *testing.T) {
 		synctest.Wait()
 		o.release("a")
 		synctest.Wait()
-		o.outbox.close()
-		<-o.outbox.done
+		o.outbox.Close()
+		<-o.outbox.Done()
 		want := []string{"acquire a", "announce a 5", "release a"}
 		if !slices.Equal(l.list, want) {
 			t.Errorf("told %v, want %v", l.list, want)
@@ -88,8 +88,8 @@ func TestOrdersReplaceEachOther(t *testing.T) {
 				synctest.Wait() // It hangs in this one.
 				tt.give(o)
 				close(l.gate)
-				o.outbox.close()
-				<-o.outbox.done
+				o.outbox.Close()
+				<-o.outbox.Done()
 				if want := append([]string{"acquire first"}, tt.want...); !slices.Equal(l.list, want) {
 					t.Errorf("told %v, want %v", l.list, want)
 				}
@@ -130,8 +130,8 @@ func TestLastOrderArrives(t *testing.T) {
 				}
 			}
 			close(l.gate)
-			o.outbox.close()
-			<-o.outbox.done
+			o.outbox.Close()
+			<-o.outbox.Done()
 			told = l.list
 		})
 		for _, name := range []string{"a", "b", "c"} {
@@ -149,22 +149,6 @@ func TestLastOrderArrives(t *testing.T) {
 			if got != want {
 				rt.Fatalf("the last order for %s was %q, told %q", name, want, got)
 			}
-		}
-	})
-}
-
-func TestOutboxDropsTheOldest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox[int](3)
-		for i := range 10 {
-			o.put(i)
-		}
-		var got []int
-		go o.run(func(i int) { got = append(got, i) })
-		o.close()
-		<-o.done
-		if !slices.Equal(got, []int{7, 8, 9}) || o.drops() != 7 {
-			t.Errorf("delivered %v, dropped %d", got, o.drops())
 		}
 	})
 }
