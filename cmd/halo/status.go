@@ -154,6 +154,16 @@ func printMissing(p *printer, name string, v control.VRRPInstance) {
 		}
 		missing = append(missing, word)
 	}
+	for _, r := range v.Routes {
+		if !r.Present {
+			missing = append(missing, "route "+r.Entry)
+		}
+	}
+	for _, r := range v.Rules {
+		if !r.Present {
+			missing = append(missing, "rule "+r.Entry)
+		}
+	}
 	if v.State != "active" || len(missing) == 0 {
 		return
 	}

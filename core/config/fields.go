@@ -85,6 +85,10 @@ func (c *comparison) values(name string, old, next any) {
 		compareKeyed(c, name, before, next.([]*AuthKey), func(k *AuthKey) string { return strconv.Itoa(int(k.ID)) }, func(path string, old, next *AuthKey) {
 			c.structs(path, reflect.ValueOf(*old), reflect.ValueOf(*next))
 		})
+	case []Route:
+		c.entries(name, texts(before, routeName), texts(next.([]Route), routeName))
+	case []Rule:
+		c.entries(name, texts(before, ruleName), texts(next.([]Rule), ruleName))
 	case []*Check:
 		compareKeyed(c, name, before, next.([]*Check), func(check *Check) string { return check.Name }, c.checks)
 	default:

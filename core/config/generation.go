@@ -68,8 +68,11 @@ type Instance struct {
 	SourceAddress netip.Addr    `json:"source_address"`  // default (invalid): the interface's first address
 	Checksum      string        `json:"checksum"`        // v3 only: "pseudo-header" (default) or "plain"
 	GARP          GARP          `json:"garp"`
-	// Excluded move with Addresses and are not advertised.
+	// Excluded move with Addresses and are not advertised. Routes and Rules are
+	// there while the instance is active.
 	Excluded []Address `json:"excluded_addresses"`
+	Routes   []Route   `json:"routes"`
+	Rules    []Rule    `json:"rules"`
 	// UnicastPeers are the other routers, told one by one in place of the
 	// multicast group; none is multicast.
 	UnicastPeers []UnicastPeer `json:"unicast_peers"`

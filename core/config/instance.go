@@ -29,6 +29,7 @@ func (r *reader) instance(t *table) *Instance {
 	if r.record != nil {
 		r.table(join(t.path, "addresses")+"[]", newTable(0), nil).address()
 	}
+	in.Routes, in.Rules = t.routingLists()
 	in.UnicastPeers = ask(t, "unicast_peers", lists[UnicastPeer]{peerForm{}, 1, 64, "peers"}).optional()
 	in.UnicastAnySource = ask(t, "unicast_any_source", booleans{}).or(false)
 	in.AlsoV2 = ask(t, "also_version_2", booleans{}).or(false)
@@ -263,6 +264,7 @@ type routerSet struct {
 	routers   map[router]*table
 	addresses map[addressPlace]place
 	links     linkSet
+	routes    map[routeKey]placedRoute
 }
 
 // router is what must be unique on a network (RFC 9568 §5.2.3).
@@ -282,7 +284,7 @@ type place struct {
 func (s *routerSet) add(t *table, in *Instance) {
 	s.links.add(t, in)
 	if s.routers == nil {
-		s.routers, s.addresses = map[router]*table{}, map[addressPlace]place{}
+		s.routers, s.addresses, s.routes = map[router]*table{}, map[addressPlace]place{}, map[routeKey]placedRoute{}
 	}
 	for _, six := range []bool{false, true} {
 		if !t.fine("interface", "virtual_router_id", "addresses") ||
@@ -301,6 +303,7 @@ func (s *routerSet) add(t *table, in *Instance) {
 	for _, list := range t.addressLists(in) {
 		s.addAddresses(t, list, in.Interface)
 	}
+	s.addRoutes(t, in.Routes)
 }
 
 // addAddresses compares addresses with those of the instances before.

@@ -191,6 +191,36 @@ func TestEveryKey(t *testing.T) {
 				UnicastPeers:     []UnicastPeer{{Address: netip.MustParseAddr("192.0.2.130")}, {Address: netip.MustParseAddr("fe80::2"), MinTTL: 254, MaxTTL: 255}},
 				UnicastAnySource: true, AlsoV2: true, SourceAddress: netip.MustParseAddr("fe80::1"),
 				VMAC: &VMAC{Name: "vrrp.53", IPv6Name: "vrrp-inside"}, Accept: true,
+				Routes: []Route{
+					{Required: true, Route: inet.Route{
+						Destination: netip.MustParsePrefix("0.0.0.0/0"), Source: netip.MustParseAddr("192.0.2.129"), Metric: 10, Table: 100,
+						Scope: inet.Some(inet.ScopeLink), TOS: 16, Realms: 3<<16 | 7, Protocol: inet.ProtocolStatic,
+						NextHops: []inet.NextHop{{Gateway: netip.MustParseAddr("192.0.2.254"), Link: "eth3", OnLink: true}},
+						Metrics: inet.Metrics{
+							MTU: 1400, MTULocked: true, AdvMSS: 1360, HopLimit: 64, RTT: 250 * time.Millisecond, RTTVar: 50 * time.Millisecond,
+							RTOMin: 20 * time.Millisecond, Window: 65535, CongestionWindow: 10, InitialCongestionWindow: 20, InitialReceiveWindow: 30,
+							SlowStartThreshold: 40, Reordering: 5, ECN: true, QuickACK: true, FastOpenNoCookie: true, CongestionControl: "cubic",
+						},
+					}},
+					{Route: inet.Route{
+						Destination: netip.MustParsePrefix("::/0"), From: netip.MustParsePrefix("2001:db8:1::/48"), Preference: inet.PreferHigh,
+						NextHops: []inet.NextHop{
+							{Gateway: netip.MustParseAddr("fe80::fe"), Link: "eth3", Weight: 2}, {Gateway: netip.MustParseAddr("2001:db8::fe"), Weight: 1}, {Link: "tun0", Weight: 256},
+						},
+					}},
+					{Route: inet.Route{Destination: netip.MustParsePrefix("10.0.0.0/8"), Type: inet.Blackhole}},
+				},
+				Rules: []Rule{
+					{Required: true, Rule: inet.Rule{
+						Priority: 100, Not: true, From: netip.MustParsePrefix("192.0.2.128/25"), To: netip.MustParsePrefix("10.0.0.1/32"),
+						IIF: "eth3", OIF: "eth4", Mark: 16, Mask: 255, TOS: 16, TunnelID: 5, UIDs: inet.Some(inet.Range{First: 1000, Last: 1999}),
+						IPProtocol: 6, SourcePorts: inet.PortRange{First: 80, Last: 80}, DestinationPorts: inet.PortRange{First: 5060, Last: 5061},
+						Table: 100, SuppressPrefixLength: inet.Some(uint8(0)), SuppressGroup: inet.Some(uint32(4)), Realms: 7, Protocol: 44,
+					}},
+					{Rule: inet.Rule{Priority: 101, IPv6: true, L3MasterDevice: true}},
+					{Rule: inet.Rule{Priority: 102, Mark: 9, Action: inet.Goto, Goto: 200}},
+					{Rule: inet.Rule{Priority: 200, IPv6: true, To: netip.MustParsePrefix("2001:db8::/32"), Action: inet.RuleProhibit}},
+				},
 			},
 			"dmz": {
 				Name: "dmz", Interface: "eth4", VRID: 54, Version: 3, Priority: 120, Interval: time.Second, Accept: true, VMAC: &VMAC{Name: "vrrp.54"},

@@ -42,6 +42,7 @@ func referenceKeys(t *testing.T, lines []string) []referenceKey {
 		if m := headerLine.FindStringSubmatch(line); m != nil {
 			table = chosenName.ReplaceAllString(m[1], "$1.NAME")
 			table = strings.ReplaceAll(strings.ReplaceAll(table, ".check", ".check[]"), ".real_server", ".real_server[]")
+			table = strings.ReplaceAll(table, ".routes.nexthops", ".routes[].nexthops")
 			if strings.HasPrefix(line, "[[") && !strings.HasSuffix(table, "[]") {
 				table += "[]"
 			}

@@ -116,6 +116,10 @@ func drawInstance(t *rapid.T, number int) *Instance {
 	for i := range rapid.IntRange(0, 3).Draw(t, "excluded") {
 		in.Excluded = append(in.Excluded, drawAddress(t, netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 14: byte(number), 15: byte(i + 1)}), 64)))
 	}
+	for i := range rapid.IntRange(0, 3).Draw(t, "routes") {
+		in.Routes = append(in.Routes, drawRoute(t, number, i))
+		in.Rules = append(in.Rules, drawRule(t, number, i))
+	}
 	if rapid.Bool().Draw(t, "unicast") {
 		in.UnicastAnySource = rapid.Bool().Draw(t, "any")
 		in.UnicastPeers = []UnicastPeer{{netip.AddrFrom4([4]byte{10, 9, 9, 9}), 0, 0}, {netip.AddrFrom4([4]byte{10, 9, 9, 8}), rapid.Uint8().Draw(t, "min"), 255}}
@@ -385,6 +389,7 @@ func (w *writer) instance(name string, in *Instance, g *Generation) {
 	if len(in.Excluded) > 0 {
 		w.addresses("excluded_addresses", in.Excluded)
 	}
+	w.routing(in)
 	w.uses(in.Track, g)
 	w.peers(in)
 	if in.SourceAddress.IsValid() {

@@ -71,6 +71,9 @@ var (
 	vipPresentMetric   = gauge("vip_present", "1 while the address is on this machine.", "instance", "address")
 	vipRestoresMetric  = counter("vip_restores_total", "Times the address was put back after somebody removed it.", "instance", "address")
 
+	routingPresentMetric  = gauge("routing_present", "1 while the route or rule is on this machine.", "instance", "entry")
+	routingRestoresMetric = counter("routing_restores_total", "Times the route or rule was put back after somebody removed it.", "instance", "entry")
+
 	groupStateMetric = gauge("vrrp_sync_group_state", "1 for the state the sync group is in.", "group", "state")
 	trackerUpMetric  = gauge("tracker_up", "1 when the tracker is up, 0 when down, -1 when unknown.", "tracker", "type")
 
@@ -178,6 +181,12 @@ func collectInstance(emit emitter, name string, v VRRPInstance) {
 		}
 		emit(vipPresentMetric, truth(a.Present), name, address)
 		emit(vipRestoresMetric, float64(a.Restores), name, address)
+	}
+	for what, list := range map[string][]VirtualEntry{"route ": v.Routes, "rule ": v.Rules} {
+		for _, e := range list {
+			emit(routingPresentMetric, truth(e.Present), name, what+e.Entry)
+			emit(routingRestoresMetric, float64(e.Restores), name, what+e.Entry)
+		}
 	}
 }
 

@@ -87,6 +87,8 @@ type VRRPInstance struct {
 	AdvertInterval       float64          `json:"advert_interval"`
 	ActiveAdvertInterval float64          `json:"active_advert_interval"`
 	Addresses            []VirtualAddress `json:"addresses"`
+	Routes               []VirtualEntry   `json:"routes,omitempty"`
+	Rules                []VirtualEntry   `json:"rules,omitempty"`
 	EntryError           string           `json:"entry_error,omitempty"` // why the last attempt to put something there failed
 	Peer                 *Peer            `json:"peer"`                  // the last router heard, null when none
 	Mismatches           []string         `json:"mismatches"`
@@ -151,6 +153,13 @@ type VirtualAddress struct {
 	// Interface is empty for the instance's.
 	Interface string `json:"interface,omitempty"`
 	Excluded  bool   `json:"excluded,omitempty"` // not in the advertisements
+}
+
+// VirtualEntry is one route or rule of a virtual router.
+type VirtualEntry struct {
+	Entry    string `json:"entry"`   // in the words of ip(8)
+	Present  bool   `json:"present"` // on this machine, as the kernel says
+	Restores uint64 `json:"restores"`
 }
 
 // Histogram counts durations.

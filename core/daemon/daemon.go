@@ -220,6 +220,7 @@ func (d *Daemon) live(ctx context.Context, g *config.Generation, hangups <-chan 
 	stopConflicts := essential("watch for address conflicts", d.election.conflicts.run)
 	stopVirtual := essential("virtual links", d.election.virtual.run)
 	stopAdvertising := essential("router advertisements", d.election.advertising.Run)
+	stopRouting := essential("watch of routes and rules", d.election.routing.run)
 	stopAddresses := essential("owner of addresses", d.election.addresses.Run)
 	stopBalancer := essential("balancer", d.balancer.Run)
 
@@ -265,7 +266,7 @@ func (d *Daemon) live(ctx context.Context, g *config.Generation, hangups <-chan 
 	d.journal.Record(haloEvent(haloStopping, haloStopped))
 	d.journal.Close()
 	failures[3] = stopControl()
-	return errors.Join(err, errors.Join(failures...), stopWatch(), stopMonitor())
+	return errors.Join(err, errors.Join(failures...), stopRouting(), stopWatch(), stopMonitor())
 }
 
 // invalid is why a start ends.

@@ -34,6 +34,7 @@ type election struct {
 	virtual   *virtualLinks
 	// advertising tells hosts of the routers that are active.
 	advertising *radvspeaker.Speaker
+	routing     *routingWatch
 
 	// mu guards what follows. It is held over whole reloads, so nothing that
 	// the election itself calls may take it.
@@ -105,6 +106,7 @@ func newElection(kernel *rtnl.Handle, announcer vip.Announcer, s sockets, j *jou
 	e.presence = newPresence(announcer, logger)
 	e.virtual = newVirtualLinks(kernel, logger)
 	e.advertising = radvspeaker.New(radvspeaker.Options{Kernel: hostsKernel{}, Log: logger})
+	e.routing = newRoutingWatch(func(v *rtnl.RoutingView) { e.addresses.RoutingChanged(v.Routes, v.Rules) }, logger)
 	e.addresses = vip.New(vip.Kernel{Addresses: kernel, Routes: kernel, Rules: kernel}, announcer, e, logger)
 	return e
 }
@@ -118,6 +120,7 @@ func (e *election) apply(next electorate) error {
 	e.virtual.apply(&next)
 	e.groups.apply(next.members)
 	e.moving = next.moving()
+	e.routing.set(next.marks())
 	// Before a router can become active that it does not know.
 	failures := []error{e.advertising.Apply(advertised(next.routers))}
 	for name, s := range e.places.all() {

@@ -25,6 +25,8 @@ type router struct {
 	family    wire.Family
 	addresses []config.Address // advertised
 	excluded  []config.Address // those that go with them
+	routes    []config.Route
+	rules     []config.Rule
 	vrrp      vrrp.Config
 	unicast   *speaker.Unicast // nil is multicast
 	virtual   vmac.Interface   // the zero value is none
@@ -102,23 +104,45 @@ func prepare(g *config.Generation, hold time.Duration) (electorate, error) {
 // advertised: to the router of its family or, where there is none, to the only
 // one.
 func (e *electorate) furnish(i *config.Instance, names []string) {
-	of := func(ipv6 bool) string {
-		for _, name := range names {
-			if (e.routers[name].family == wire.IPv6) == ipv6 {
-				return name
+	change := func(ipv6 bool, add func(*router)) {
+		name := names[0]
+		for _, n := range names {
+			if (e.routers[n].family == wire.IPv6) == ipv6 {
+				name = n
 			}
 		}
-		return names[0]
-	}
-	for _, a := range i.Excluded {
-		name := of(a.Addr().Is6())
 		r := e.routers[name]
-		r.excluded = append(r.excluded, a)
-		if a.Addr().Is6() && a.On("") == "" {
-			r.virtual.BothFamilies = !r.virtual.IPv6
-		}
+		add(&r)
 		e.routers[name] = r
 	}
+	for _, a := range i.Excluded {
+		change(a.Addr().Is6(), func(r *router) {
+			r.excluded = append(r.excluded, a)
+			if a.Addr().Is6() && a.On("") == "" {
+				r.virtual.BothFamilies = !r.virtual.IPv6
+			}
+		})
+	}
+	for _, route := range i.Routes {
+		change(!route.Is4(), func(r *router) { r.routes = append(r.routes, route) })
+	}
+	for _, rule := range i.Rules {
+		change(rule.IPv6, func(r *router) { r.rules = append(r.rules, rule) })
+	}
+}
+
+// marks are whose routes and rules are to be watched.
+func (e *electorate) marks() marks {
+	var all marks
+	for _, r := range e.routers {
+		for _, route := range r.routes {
+			all.add(route.Protocol)
+		}
+		for _, rule := range r.rules {
+			all.add(rule.Protocol)
+		}
+	}
+	return all
 }
 
 // moving are the addresses that move, with the place whose speaker knows that. No

@@ -11,6 +11,7 @@ import (
 	"github.com/halo-ha/halo/core/config"
 	"github.com/halo-ha/halo/core/control"
 	"github.com/halo-ha/halo/core/journal"
+	"github.com/halo-ha/halo/core/kernel/rtnl/inet"
 	"github.com/halo-ha/halo/core/kernel/vmac"
 	"github.com/halo-ha/halo/core/pluginhost"
 	"github.com/halo-ha/halo/core/pool"
@@ -50,6 +51,9 @@ func (d *Daemon) Status() control.Status {
 	s.Degraded = append(s.Degraded, degradedPrivileges(g.Generation)...)
 	if d.unhurried != nil {
 		s.Degraded = append(s.Degraded, d.unhurried.Error())
+	}
+	if err := d.election.routing.failure(); err != nil {
+		s.Degraded = append(s.Degraded, "changes of routes and rules are not noticed: "+err.Error())
 	}
 	d.describeElection(ctx, g.Generation, &s)
 	d.describeServices(ctx, g.Generation, &s)
@@ -187,6 +191,7 @@ func instanceStatus(i *config.Instance, r speaker.RouterSnapshot, held vip.Statu
 	}
 	v.EntryError = held.Error
 	v.Addresses = addressStatus(held, i.Interface)
+	v.Routes, v.Rules = routingStatus(held)
 	if r.Peer.Address.IsValid() {
 		v.Peer = &control.Peer{Address: r.Peer.Address.String(), Priority: r.Peer.Priority, Heard: r.Peer.Heard}
 	}
@@ -210,6 +215,26 @@ func addressStatus(held vip.Status, usual string) []control.VirtualAddress {
 		list = append(list, address)
 	}
 	return list
+}
+
+// routingStatus are the routes and rules that are held, or to be held.
+func routingStatus(held vip.Status) (routes, rules []control.VirtualEntry) {
+	entry := func(text string, s vip.EntryStatus) control.VirtualEntry {
+		return control.VirtualEntry{Entry: text, Present: s.Present, Restores: uint64(s.Restores)} //nolint:gosec // Not negative.
+	}
+	for _, r := range held.Routes {
+		if r.Route.Protocol == inet.ProtocolHalo {
+			r.Route.Protocol = inet.ProtocolNone // It says nothing.
+		}
+		routes = append(routes, entry(r.Route.String(), r.EntryStatus))
+	}
+	for _, r := range held.Rules {
+		if r.Rule.Protocol == inet.ProtocolHalo {
+			r.Rule.Protocol = inet.ProtocolNone
+		}
+		rules = append(rules, entry(r.Rule.String(), r.EntryStatus))
+	}
+	return routes, rules
 }
 
 // histogram adds buckets up, as those who read them expect it.

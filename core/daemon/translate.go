@@ -80,6 +80,7 @@ func addressConfig(name string, r *router) vip.Instance {
 	i := r.instance
 	return vip.Instance{
 		Name: name, Interface: r.place().holds(), Addresses: vipAddresses(r.addresses), Excluded: vipAddresses(r.excluded),
+		Routes: vipRoutes(r.routes), Rules: vipRules(r.rules),
 		AddressOwner: i.Priority == ownerPriority, Repeat: i.GARP.Repeat,
 	}
 }
@@ -88,6 +89,22 @@ func vipAddresses(list []config.Address) []vip.Address {
 	all := make([]vip.Address, len(list))
 	for n, a := range list {
 		all[n] = vip.Address(a)
+	}
+	return all
+}
+
+func vipRoutes(list []config.Route) []vip.Route {
+	all := make([]vip.Route, len(list))
+	for n, r := range list {
+		all[n] = vip.Route(r)
+	}
+	return all
+}
+
+func vipRules(list []config.Rule) []vip.Rule {
+	all := make([]vip.Rule, len(list))
+	for n, r := range list {
+		all[n] = vip.Rule(r)
 	}
 	return all
 }

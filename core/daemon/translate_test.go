@@ -10,6 +10,7 @@ import (
 
 	"github.com/halo-ha/halo/core/config"
 	"github.com/halo-ha/halo/core/ipvs"
+	"github.com/halo-ha/halo/core/kernel/rtnl/inet"
 	"github.com/halo-ha/halo/core/pool"
 	"github.com/halo-ha/halo/core/vrrp/wire"
 )
@@ -149,6 +150,60 @@ excluded_addresses = ["2001:db8::20/64", { address = "192.0.2.21/24", required =
 	// Of what is advertised its own speaker knows.
 	if with := moving[located{"eth0", i4("192.0.2.10")}]; with != (place{iface: "eth0"}) {
 		t.Errorf("an advertised address moves with %v", with)
+	}
+}
+
+// Routes and rules go with the router of their family, too, and what they are marked
+// with is watched.
+func TestRoutingGoesWithItsFamily(t *testing.T) {
+	all, err := prepare(generationOf(t, `
+[vrrp_instance.VI_1]
+interface = "eth0"
+virtual_router_id = 51
+addresses = ["192.0.2.10/24", "fe80::10/64"]
+routes = [
+  { destination = "default", via = "192.0.2.254", required = true },
+  { destination = "default", via = "2001:db8::fe", protocol = "static" },
+]
+rules = [{ priority = 100, from = "192.0.2.0/24", table = 7, protocol = 44 }, { priority = 100, family = "ipv6", table = 7 }]
+
+[vrrp_instance.VI_2]
+interface = "eth0"
+virtual_router_id = 52
+addresses = ["192.0.2.20/24"]
+routes = [{ destination = "2001:db8:1::/48", type = "blackhole" }]
+rules = [{ priority = 101, family = "ipv6", goto = 200 }]
+`), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][]string{
+		"VI_1":      {"default via 192.0.2.254 required", "priority 100 from 192.0.2.0/24 lookup 7 proto 44"},
+		"VI_1/ipv6": {"default6 via 2001:db8::fe proto static", "priority 100 inet6 lookup 7"},
+		"VI_2":      {"blackhole 2001:db8:1::/48", "priority 101 inet6 goto 200"},
+	} {
+		r := all.routers[name]
+		c := addressConfig(name, &r)
+		var got []string
+		for _, route := range c.Routes {
+			text := route.Route.String()
+			if route.Required {
+				text += " required"
+			}
+			got = append(got, text)
+		}
+		for _, rule := range c.Rules {
+			got = append(got, rule.Rule.String())
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	if m := all.marks(); !m.equal(marks{anything: true, others: []inet.Protocol{inet.ProtocolStatic, 44}}) {
+		t.Errorf("watched: %+v", m)
+	}
+	if none := (&electorate{}).marks(); none.anything {
+		t.Error("without routes and rules, some are watched")
 	}
 }
 

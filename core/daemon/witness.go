@@ -73,21 +73,29 @@ func (e *election) SocketChanged(iface string, err error) {
 // Drifted implements vip.Observer.
 func (e *election) Drifted(d vip.Drift) {
 	e.journal.Record(addressEvent(d))
-	attributes := []any{"instance", d.Instance, "iface", d.Interface, "drift", d.Cause.String(), "addresses", listed(d.Entries())}
+	attributes := []any{"instance", d.Instance, "iface", d.Interface, "drift", d.Cause.String(), "entries", listed(d.Entries())}
 	if d.Err != nil {
-		e.logger.Warn("address drift cannot be repaired", append(attributes, "error", d.Err)...)
-		return
+		attributes = append(attributes, "error", d.Err)
 	}
-	e.logger.Warn("address drift repaired", attributes...)
+	switch routing := len(d.Addresses) == 0; {
+	case routing && d.Err != nil:
+		e.logger.Warn("routing drift cannot be repaired", attributes...)
+	case routing:
+		e.logger.Warn("routing drift repaired", attributes...)
+	case d.Err != nil:
+		e.logger.Warn("address drift cannot be repaired", attributes...)
+	default:
+		e.logger.Warn("address drift repaired", attributes...)
+	}
 }
 
-// listed shows a long list of addresses by its beginning.
-func listed(addresses []string) string {
+// listed shows a long list of entries by its beginning.
+func listed(entries []string) string {
 	const most = 5
-	if len(addresses) <= most {
-		return fmt.Sprint(addresses)
+	if len(entries) <= most {
+		return fmt.Sprint(entries)
 	}
-	return fmt.Sprintf("%v and %d more", addresses[:most], len(addresses)-most)
+	return fmt.Sprintf("%v and %d more", entries[:most], len(entries)-most)
 }
 
 // Lost implements vip.Observer: an instance that cannot hold its addresses

@@ -28,8 +28,8 @@ addresses         = ["%s/64", "%s/64"]
 	return config
 }
 
-// routing makes a host forward IPv6, or not.
-func routing(h *lab.Host, on string) {
+// forwarding makes a host forward IPv6, or not.
+func forwarding(h *lab.Host, on string) {
 	for _, link := range []string{"all", "eth0"} {
 		h.Sysctl("ipv6/conf/"+link+"/forwarding", on)
 	}
@@ -61,8 +61,8 @@ func TestRouterAdvertisements(t *testing.T) {
 	t.Parallel()
 	n := lab.New(t)
 	a, b, client := n.Host("a"), n.Host("b"), n.Host("client")
-	routing(a, "1")
-	routing(b, "1")
+	forwarding(a, "1")
+	forwarding(b, "1")
 	const keys = `max_interval = "4s", prefixes = ["2001:db8::/64"]`
 	better := a.Halo(advertisingConfig(150, keys))
 	other := b.Halo(advertisingConfig(100, keys))
@@ -126,7 +126,7 @@ func TestRouterSolicitations(t *testing.T) {
 	t.Parallel()
 	n := lab.New(t)
 	a := n.Host("a")
-	routing(a, "1")
+	forwarding(a, "1")
 	h := a.Halo(advertisingConfig(150, `lifetime = "1h"`))
 	lab.Eventually(t, "a has advertised itself", func() bool { return advertisement(t, h).Sent > 0 })
 	client := n.Host("client")
@@ -143,7 +143,7 @@ func TestRouterAdvertisementsChange(t *testing.T) {
 	t.Parallel()
 	n := lab.New(t)
 	a, client := n.Host("a"), n.Host("client")
-	routing(a, "0")
+	forwarding(a, "0")
 	h := a.Halo(advertisingConfig(150, `prefixes = ["2001:db8:1::/64"]`))
 	lab.Eventually(t, "the client has an address", func() bool {
 		return hasAddressIn(client, "2001:db8:1:")
@@ -155,7 +155,7 @@ func TestRouterAdvertisementsChange(t *testing.T) {
 	if hasDefaultRoute(t, client) {
 		t.Error("the client sends to a machine that does not forward")
 	}
-	routing(a, "1")
+	forwarding(a, "1")
 	h.MustReload(t, advertisingConfig(150, `prefixes = ["2001:db8:2::/64"]`))
 	lab.Eventually(t, "the client has a default route and another address", func() bool {
 		return hasDefaultRoute(t, client) && hasAddressIn(client, "2001:db8:2:")
