@@ -104,7 +104,7 @@ func printStatus(w io.Writer, s control.Status, asJSON bool) error {
 	if p.err != nil {
 		return p.err
 	}
-	for _, section := range []func(io.Writer, control.Status) error{printInstances, printAdvertisements, printGroups, printTrackers, printServices, printPlugins} {
+	for _, section := range []func(io.Writer, control.Status) error{printInstances, printAdvertisements, printGroups, printStatic, printTrackers, printServices, printPlugins} {
 		if err := section(w, s); err != nil {
 			return err
 		}
@@ -129,7 +129,9 @@ func printInstances(w io.Writer, s control.Status) error {
 			interfaceOf(v), v.VirtualRouterID, peer, addresses(v), reasonOf(v))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.VRRPInstances)) {
-		printMissing(p, name, s.VRRPInstances[name])
+		if v := s.VRRPInstances[name]; v.State == "active" {
+			printMissing(p, name, v.Entries)
+		}
 		for _, m := range s.VRRPInstances[name].Mismatches {
 			p.line("! %s: %s", name, m)
 		}
@@ -140,8 +142,8 @@ func printInstances(w io.Writer, s control.Status) error {
 	return p.done()
 }
 
-// printMissing says what an active instance should hold and does not, and why.
-func printMissing(p *printer, name string, v control.VRRPInstance) {
+// printMissing says what should be there and is not, and why.
+func printMissing(p *printer, name string, v control.Entries) {
 	const most = 3
 	var missing []string
 	for _, a := range v.Addresses {
@@ -164,7 +166,7 @@ func printMissing(p *printer, name string, v control.VRRPInstance) {
 			missing = append(missing, "rule "+r.Entry)
 		}
 	}
-	if v.State != "active" || len(missing) == 0 {
+	if len(missing) == 0 {
 		return
 	}
 	text := strings.Join(missing[:min(most, len(missing))], ", ")
@@ -176,6 +178,17 @@ func printMissing(p *printer, name string, v control.VRRPInstance) {
 		why = "not put there yet"
 	}
 	p.line("! %s: missing %s: %s", name, text, why)
+}
+
+func printStatic(w io.Writer, s control.Status) error {
+	if s.Static == nil {
+		return nil
+	}
+	p := &printer{w: w}
+	p.line("")
+	p.line("STATIC  addresses %d, routes %d, rules %d", len(s.Static.Addresses), len(s.Static.Routes), len(s.Static.Rules))
+	printMissing(p, "static", *s.Static)
+	return p.err
 }
 
 func printGroups(w io.Writer, s control.Status) error {

@@ -13,10 +13,12 @@ import (
 func TestStatusTellsWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	v := control.VRRPInstance{
-		State: "active", Interface: "eth0", EntryError: "interface eth1 is missing",
-		Addresses: []control.VirtualAddress{
-			{Address: "192.0.2.10/24", Present: true},
-			{Address: "192.0.2.11/24", Interface: "eth1", Excluded: true},
+		State: "active", Interface: "eth0", Entries: control.Entries{
+			EntryError: "interface eth1 is missing",
+			Addresses: []control.VirtualAddress{
+				{Address: "192.0.2.10/24", Present: true},
+				{Address: "192.0.2.11/24", Interface: "eth1", Excluded: true},
+			},
 		},
 	}
 	text := func() string {
@@ -61,5 +63,22 @@ func TestStatusNamesTheVirtualInterface(t *testing.T) {
 	}
 	if n := strings.Count(page.String(), "VI_"); n != 2 {
 		t.Errorf("%d instances are shown:\n%s", n, page.String())
+	}
+}
+
+// TestStatusTellsOfStaticEntries holds that what is static is told of in one line,
+// and what is missing of it by name.
+func TestStatusTellsOfStaticEntries(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	err := printStatus(&b, control.Status{Static: &control.Entries{
+		Addresses:  []control.VirtualAddress{{Address: "192.0.2.5/24", Interface: "eth1", Present: true}},
+		Routes:     []control.VirtualEntry{{Entry: "default via 192.0.2.254"}, {Entry: "10.0.0.0/8 dev eth1", Present: true}},
+		Rules:      []control.VirtualEntry{{Entry: "priority 100 lookup 7"}},
+		EntryError: "no such device",
+	}}, false)
+	const want = "\nSTATIC  addresses 1, routes 2, rules 1\n! static: missing route default via 192.0.2.254, rule priority 100 lookup 7: no such device\n"
+	if err != nil || !strings.Contains(b.String(), want) {
+		t.Errorf("status:\n%s%v\nwant in it:%s", &b, err, want)
 	}
 }

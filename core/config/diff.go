@@ -63,7 +63,7 @@ func (f Field) String() string {
 
 // Change is what happened to one object.
 type Change struct {
-	// Name is the object's; empty for [global], [ipvs] and [control].
+	// Name is the object's; empty for [global], [ipvs], [control] and [static].
 	Name string     `json:"name,omitempty"`
 	Kind ChangeKind `json:"change"`
 	// Fields lists what differs, sorted as in the file's documentation; empty
@@ -90,6 +90,7 @@ type Difference struct {
 	Global         []Field  `json:"global,omitempty"`
 	IPVS           []Field  `json:"ipvs,omitempty"`
 	Control        []Field  `json:"control,omitempty"`
+	Static         []Field  `json:"static,omitempty"`
 	Instances      []Change `json:"vrrp_instances,omitempty"`
 	SyncGroups     []Change `json:"vrrp_sync_groups,omitempty"`
 	Trackers       []Change `json:"trackers,omitempty"`
@@ -100,7 +101,7 @@ type Difference struct {
 // Empty reports whether the generations are equal. The file they came from and
 // the order of tables in it do not count.
 func (d Difference) Empty() bool {
-	return len(d.Global)+len(d.IPVS)+len(d.Control)+len(d.Instances)+len(d.SyncGroups)+len(d.Trackers)+len(d.VirtualServers)+len(d.Plugins) == 0
+	return len(d.Global)+len(d.IPVS)+len(d.Control)+len(d.Static)+len(d.Instances)+len(d.SyncGroups)+len(d.Trackers)+len(d.VirtualServers)+len(d.Plugins) == 0
 }
 
 // String returns a line for each changed object, every line ended.
@@ -109,7 +110,7 @@ func (d Difference) String() string {
 	for _, section := range []struct {
 		name   string
 		fields []Field
-	}{{"global", d.Global}, {"ipvs", d.IPVS}, {"control", d.Control}} {
+	}{{"global", d.Global}, {"ipvs", d.IPVS}, {"control", d.Control}, {"static", d.Static}} {
 		if len(section.fields) > 0 {
 			fmt.Fprintf(&b, "%s %s\n", section.name, Change{Kind: Changed, Fields: section.fields})
 		}
@@ -133,6 +134,7 @@ func Diff(old, next *Generation) Difference {
 		Global:         fields(old.Global, next.Global),
 		IPVS:           fields(old.IPVS, next.IPVS),
 		Control:        fields(old.Control, next.Control),
+		Static:         fields(old.Static, next.Static),
 		Instances:      changes(old.Instances, next.Instances),
 		SyncGroups:     changes(old.SyncGroups, next.SyncGroups),
 		Trackers:       changes(old.Trackers, next.Trackers),

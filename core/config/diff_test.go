@@ -56,6 +56,8 @@ func TestDiff(t *testing.T) {
 		{"a route", "[[vrrp_instance.inside.routes]]\ndestination = \"10.0.0.0/8\"\ntype = \"blackhole\"\n", "", "vrrp_instance inside changed: routes[10.0.0.0/8] removed"},
 		{"a default of a route", `type = "blackhole"`, "type = \"blackhole\"\nmetric = 0\nprotocol = \"halo\"", ""},
 		{"a rule", "goto = 200", "goto = 201", "vrrp_instance inside changed: rules[priority 102 fwmark 0x9 goto 201] added, rules[priority 102 fwmark 0x9 goto 200] removed"},
+		{"static address", `"10.4.0.1/24"`, `"10.4.0.2/24"`, "static changed: addresses[10.4.0.2/24 dev eth8] added, addresses[10.4.0.1/24 dev eth8] removed"},
+		{"static route", `via = "10.4.0.254"`, `via = "10.4.0.253"`, "static changed: routes[10.5.0.0/16] 10.5.0.0/16 via 10.4.0.254 -> 10.5.0.0/16 via 10.4.0.253"},
 		{"excluded address that may be lost", "required = false", "required = true", "vrrp_instance VI_2 changed: excluded_addresses[2001:db8::1/64 dev eth7] 2001:db8::1/64 preferred_lft 60 dad dev eth7 (optional) -> 2001:db8::1/64 preferred_lft 60 dad dev eth7"},
 		{"source_address", `source_address = "192.0.2.2"`, "", "vrrp_instance VI_1 changed: source_address 192.0.2.2 removed"},
 		{"garp", "repeat = 3\n", "repeat = 4\n", "vrrp_instance VI_1 changed: garp.repeat 3 -> 4"},
@@ -130,7 +132,7 @@ func TestDiffWithNothing(t *testing.T) {
 // field that Diff passes over would make a reload pass over it too.
 func TestEveryFieldIsCompared(t *testing.T) {
 	t.Parallel()
-	for _, object := range []any{Global{}, IPVS{}, Control{}, Instance{}, GARP{}, Auth{}, VirtualServer{}, RealServer{}, Check{}, Plugin{}} {
+	for _, object := range []any{Global{}, IPVS{}, Control{}, Instance{}, GARP{}, Auth{}, VirtualServer{}, RealServer{}, Check{}, Plugin{}, Static{}} {
 		typ := reflect.TypeOf(object)
 		for field := range typ.Fields() {
 			name, tag := field.Name, field.Tag.Get("json")

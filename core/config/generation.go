@@ -29,6 +29,7 @@ type Generation struct {
 	Instances      map[string]*Instance      `json:"vrrp_instance"`
 	SyncGroups     map[string]*SyncGroup     `json:"vrrp_sync_group"`
 	Trackers       map[string]*Tracker       `json:"tracker"`
+	Static         Static                    `json:"static"`
 	VirtualServers map[string]*VirtualServer `json:"virtual_server"`
 	Plugins        map[string]*Plugin        `json:"plugin"` // only those with a table of their own: see Plugin
 	IPVS           IPVS                      `json:"ipvs"`

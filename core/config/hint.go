@@ -47,9 +47,9 @@ func rootHints() map[string]hint {
 		"track_file":           {planned: true},
 		"notifier":             {planned: true},
 		"virtual_server_group": {planned: true},
-		"static_ipaddress":     {planned: true},
-		"static_routes":        {planned: true},
-		"static_rules":         {planned: true},
+		"static_ipaddress":     {write: "[static] with addresses = [{ ... }]"},
+		"static_routes":        {write: "[static] with routes = [{ ... }]"},
+		"static_rules":         {write: "[static] with rules = [{ ... }]"},
 	}
 }
 

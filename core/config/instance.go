@@ -27,9 +27,9 @@ func (r *reader) instance(t *table) *Instance {
 	}
 	in.Excluded = ask(t, "excluded_addresses", lists[Address]{addressForm{}, 1, maxEntries, "addresses"}).optional()
 	if r.record != nil {
-		r.table(join(t.path, "addresses")+"[]", newTable(0), nil).address()
+		r.table(join(t.path, "addresses")+"[]", newTable(0), nil).address(moving)
 	}
-	in.Routes, in.Rules = t.routingLists()
+	in.Routes, in.Rules = t.routingLists(moving)
 	in.UnicastPeers = ask(t, "unicast_peers", lists[UnicastPeer]{peerForm{}, 1, 64, "peers"}).optional()
 	in.UnicastAnySource = ask(t, "unicast_any_source", booleans{}).or(false)
 	in.AlsoV2 = ask(t, "also_version_2", booleans{}).or(false)
@@ -267,6 +267,10 @@ type routerSet struct {
 	routes    map[routeKey]placedRoute
 }
 
+func newRouterSet() *routerSet {
+	return &routerSet{routers: map[router]*table{}, addresses: map[addressPlace]place{}, routes: map[routeKey]placedRoute{}}
+}
+
 // router is what must be unique on a network (RFC 9568 §5.2.3).
 type router struct {
 	iface string
@@ -283,9 +287,6 @@ type place struct {
 // add compares an instance with those before it.
 func (s *routerSet) add(t *table, in *Instance) {
 	s.links.add(t, in)
-	if s.routers == nil {
-		s.routers, s.addresses, s.routes = map[router]*table{}, map[addressPlace]place{}, map[routeKey]placedRoute{}
-	}
 	for _, six := range []bool{false, true} {
 		if !t.fine("interface", "virtual_router_id", "addresses") ||
 			!slices.ContainsFunc(in.Addresses, func(p Address) bool { return p.Addr().Is6() == six }) {

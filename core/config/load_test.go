@@ -138,7 +138,17 @@ func TestEveryKey(t *testing.T) {
 			StartupDelay: 5 * time.Second, DelayAfterBoot: 90 * time.Second,
 			PluginDirs: []string{"/usr/local/lib/halo/plugins", "/usr/lib/halo/plugins"},
 		},
-		IPVS:       IPVS{ResyncInterval: 30 * time.Second},
+		IPVS: IPVS{ResyncInterval: 30 * time.Second},
+		Static: Static{
+			Addresses: []Address{
+				{Interface: "eth8", Optional: true, Address: inet.Address{Prefix: netip.MustParsePrefix("10.4.0.1/24")}},
+				{Interface: "eth8", Optional: true, Address: inet.Address{Prefix: netip.MustParsePrefix("2001:db8:4::1/128"), PreferredFor: time.Hour}},
+			},
+			Routes: []Route{{Route: inet.Route{
+				Destination: netip.MustParsePrefix("10.5.0.0/16"), NextHops: []inet.NextHop{{Gateway: netip.MustParseAddr("10.4.0.254")}},
+			}}},
+			Rules: []Rule{{Rule: inet.Rule{Priority: 300, IIF: "eth8", Table: inet.TableLocal}}},
+		},
 		SyncGroups: map[string]*SyncGroup{"G1": {Name: "G1", Members: []string{"inside", "dmz"}, Track: []TrackUse{{Tracker: "uplink", Weight: -60, Reverse: true}}}},
 		Trackers: map[string]*Tracker{
 			"uplink": {Name: "uplink", Type: "interface", Weight: -60, Reverse: true, Interface: "eth1"},

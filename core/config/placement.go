@@ -12,8 +12,8 @@ import (
 	"github.com/halo-ha/halo/core/kernel/rtnl/inet"
 )
 
-// Address is an element of addresses or excluded_addresses: an address as text,
-// or a table.
+// Address is an element of addresses or excluded_addresses, or of [static]: an
+// address as text, or a table.
 type Address struct {
 	inet.Address
 	// Interface is where it goes. Empty is the instance's.
@@ -53,7 +53,7 @@ func (addressForm) expected() string {
 func (f addressForm) read(v value) (Address, bool) {
 	if v.node.shape == dictionary {
 		t := v.reader.table(v.path, v.node, addressHints())
-		a := t.address()
+		a := t.address(moving)
 		return a, len(t.bad) == 0
 	}
 	if _, ok := v.node.value.(string); !ok {
@@ -72,13 +72,26 @@ func deprecated(p netip.Prefix) bool { return p.Addr().Is6() && p.Bits() == p.Ad
 // forever is how a preferred lifetime that does not end is read.
 const forever = time.Duration(-1)
 
+// tenure is whose an entry is: an instance's, or this machine's as long as halo
+// runs, which nothing depends on.
+type tenure bool
+
+const (
+	moving tenure = false
+	static tenure = true
+)
+
 // address reads the table of one address.
-func (t *table) address() Address {
+func (t *table) address(of tenure) Address {
 	defer t.done()
-	var a Address
+	a := Address{Optional: bool(of)}
 	a.Prefix = ask(t, "address", prefixes{}).required()
-	a.Interface = ask(t, "interface", interfaceNames()).optional()
-	a.Optional = !ask(t, "required", booleans{}).or(true)
+	if place := ask(t, "interface", interfaceNames()); of == static {
+		a.Interface = place.required()
+	} else {
+		a.Interface = place.optional()
+		a.Optional = !ask(t, "required", booleans{}).or(true)
+	}
 	a.Label = ask(t, "label", addressLabels()).optional()
 	a.Scope = ask(t, "scope", scopes()).or(inet.ScopeGlobal)
 	a.Broadcast = ask(t, "broadcast", broadcasts{a.Prefix}).optional()
@@ -86,7 +99,7 @@ func (t *table) address() Address {
 	preferred := ask(t, "preferred_lifetime", lifetimes{})
 	switch lifetime := preferred.optional(); {
 	case !preferred.readable:
-		a.Deprecated = deprecated(a.Prefix)
+		a.Deprecated = of == moving && deprecated(a.Prefix)
 	case lifetime == 0:
 		a.Deprecated = true
 	case lifetime != forever:
@@ -202,6 +215,7 @@ func (f lifetimes) read(v value) (time.Duration, bool) {
 
 func addressHints() map[string]hint {
 	return map[string]hint{
+		"required":        {why: "nothing depends on what is static"},
 		"dev":             {key: "interface"},
 		"brd":             {key: "broadcast"},
 		"preferred_lft":   {key: "preferred_lifetime"},

@@ -27,7 +27,8 @@ func (r *reader) generation(root *node) *Generation {
 		g.Plugins[named.name] = r.plugin(named, g)
 	}
 	tracking := r.trackers(t, g)
-	routers := routerSet{}
+	routers := newRouterSet()
+	g.Static = r.static(t.table("static", nil), routers)
 	for _, named := range t.named("vrrp_instance", instanceHints()) {
 		instance := r.instance(named)
 		routers.add(named, instance)
@@ -43,7 +44,7 @@ func (r *reader) generation(root *node) *Generation {
 	}
 	tracking.judge(g)
 	t.done()
-	if len(g.Instances)+len(g.VirtualServers) == 0 && !r.problems.HasErrors() {
+	if len(g.Instances)+len(g.VirtualServers) == 0 && g.Static.Empty() && !r.problems.HasErrors() {
 		r.problems = append(r.problems, Problem{
 			Severity: SeverityWarning, Position: Position{File: r.source.name},
 			Message: "there is nothing to do", Expected: "a [vrrp_instance.NAME] or a [virtual_server.NAME]",

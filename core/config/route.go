@@ -23,7 +23,7 @@ func routeTypes() (names words, types map[string]inet.RouteType) {
 }
 
 // route reads one element of routes.
-func (t *table) route() Route {
+func (t *table) route(of tenure) Route {
 	defer t.done()
 	names, types := routeTypes()
 	r := Route{Route: inet.Route{Type: types[ask(t, "type", names).or("unicast")]}}
@@ -45,7 +45,7 @@ func (t *table) route() Route {
 	r.Preference = preferences()[ask(t, "preference", words{allowed: []string{"low", "medium", "high"}}).or("medium")]
 	r.Protocol = t.mark()
 	r.Metrics = t.metrics()
-	r.Required = ask(t, "required", booleans{}).or(false)
+	r.Required = t.required(of)
 	t.routeRules(r)
 	return r
 }
@@ -209,6 +209,7 @@ func (t *table) routeFamily(r Route) {
 
 func routeHints() map[string]hint {
 	return map[string]hint{
+		"required":      {why: "nothing depends on what is static"},
 		"to":            {key: "destination"},
 		"dst":           {key: "destination"},
 		"gw":            {key: "via"},

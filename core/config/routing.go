@@ -14,7 +14,7 @@ import (
 type Route struct {
 	inet.Route
 	// Required says that an instance which cannot keep it gives up; default
-	// false.
+	// false, in [static] always.
 	Required bool
 }
 
@@ -191,6 +191,11 @@ func (t *table) strange() bool {
 	return slices.ContainsFunc(t.node.names, func(name string) bool { return !slices.Contains(t.asked, name) })
 }
 
+// required reads whether an instance gives up without a route or rule.
+func (t *table) required(of tenure) bool {
+	return of == moving && ask(t, "required", booleans{}).or(false)
+}
+
 // about reports what is wrong with the whole of a table.
 func (t *table) about(message, expected string) {
 	t.bad = append(t.bad, "")
@@ -198,13 +203,13 @@ func (t *table) about(message, expected string) {
 }
 
 // routingLists reads the routes and the rules of an instance, or of [static].
-func (t *table) routingLists() (routes []Route, rules []Rule) {
+func (t *table) routingLists(of tenure) (routes []Route, rules []Rule) {
 	for _, element := range t.tables("routes", routeHints()) {
-		routes = append(routes, element.route())
+		routes = append(routes, element.route(of))
 		t.spoiled("routes", element)
 	}
 	for _, element := range t.tables("rules", ruleHints()) {
-		rules = append(rules, element.rule())
+		rules = append(rules, element.rule(of))
 		t.spoiled("rules", element)
 	}
 	lines := map[any]int{}

@@ -10,7 +10,7 @@ import (
 )
 
 // rule reads one element of rules.
-func (t *table) rule() Rule {
+func (t *table) rule(of tenure) Rule {
 	defer t.done()
 	var r Rule
 	r.Priority = ask(t, "priority", integers[uint32]{1, 1<<32 - 1}).required()
@@ -39,7 +39,7 @@ func (t *table) rule() Rule {
 	r.SuppressGroup = some(ask(t, "suppress_ifgroup", integers[uint32]{0, 1<<32 - 2}))
 	r.Realms = ask(t, "realms", realmsForm{}).optional()
 	r.Protocol = t.mark()
-	r.Required = ask(t, "required", booleans{}).or(false)
+	r.Required = t.required(of)
 	t.ruleRules(r, family)
 	return r
 }
@@ -231,6 +231,7 @@ func ipProtocols() numbered[uint8] {
 
 func ruleHints() map[string]hint {
 	return map[string]hint{
+		"required":     {why: "nothing depends on what is static"},
 		"order":        {key: "priority"},
 		"preference":   {key: "priority"},
 		"pref":         {key: "priority"},

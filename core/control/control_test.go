@@ -141,10 +141,15 @@ func TestMetricsComeFromStatus(t *testing.T) {
 		Version: "1", Generation: 2, Config: control.ConfigStatus{LastReloadOK: true, LastReload: time.Unix(5, 0)},
 		VRRPInstances: map[string]control.VRRPInstance{"VI_1": {
 			State: "active", VirtualRouterID: 51, Interface: "eth0", EffectivePriority: 150,
-			Addresses: []control.VirtualAddress{{Address: "192.0.2.10/24", Present: true, Restores: 4}},
-			Counters:  map[string]uint64{"adverts_sent": 9}, AdvertLateness: map[string]float64{"max": 0.25},
+			Entries: control.Entries{
+				Addresses: []control.VirtualAddress{{Address: "192.0.2.10/24", Present: true, Restores: 4}, {Address: "fe80::1/64", Interface: "eth1"}},
+				Routes:    []control.VirtualEntry{{Entry: "default via 192.0.2.254", Present: true, Restores: 2}},
+				Rules:     []control.VirtualEntry{{Entry: "priority 100 lookup 7"}},
+			},
+			Counters: map[string]uint64{"adverts_sent": 9}, AdvertLateness: map[string]float64{"max": 0.25},
 			AdvertGapHistogram: control.Histogram{Count: 3, Sum: 3.5, Buckets: []control.Bucket{{AtMost: 1.05, Count: 2}, {AtMost: 1.5, Count: 3}}},
 		}},
+		Static:         &control.Entries{Addresses: []control.VirtualAddress{{Address: "192.0.2.50/24", Interface: "eth0", Present: true}}},
 		VRRPSyncGroups: map[string]control.VRRPSyncGroup{"G1": {State: "fault", Members: []string{"VI_1"}}},
 		Trackers:       map[string]control.Tracker{"uplink": {Type: "interface", State: "down"}, "load": {Type: "file", State: "unknown"}},
 		VirtualServers: map[string]control.VirtualServer{"web": {State: "up", Weight: 3, RealServers: map[string]control.RealServer{
@@ -171,6 +176,10 @@ func TestMetricsComeFromStatus(t *testing.T) {
 		`halo_tracker_up{tracker="uplink",type="interface"} 0`,
 		`halo_tracker_up{tracker="load",type="file"} -1`,
 		`halo_vip_restores_total{address="192.0.2.10/24",instance="VI_1"} 4`,
+		`halo_vip_present{address="fe80::1/64%eth1",instance="VI_1"} 0`,
+		`halo_routing_restores_total{entry="route default via 192.0.2.254",instance="VI_1"} 2`,
+		`halo_routing_present{entry="rule priority 100 lookup 7",instance="VI_1"} 0`,
+		`halo_vip_present{address="192.0.2.50/24%eth0",instance="[static]"} 1`,
 		`halo_service_up{service="web"} 1`,
 		`halo_check_up{check="tcp",real_server="192.0.2.30:80",service="web"} -1`,
 		`halo_check_metric{check="tcp",name="load",real_server="192.0.2.30:80",service="web"} 0.5`,

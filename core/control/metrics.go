@@ -120,6 +120,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- v.AdvertLatenessHistogram.metric(vrrpLateMetric, name)
 		ch <- v.AdvertGapHistogram.metric(vrrpGapMetric, name)
 	}
+	if s.Static != nil {
+		collectEntries(emit, "[static]", *s.Static) // No instance can be called that.
+	}
 	for name, g := range s.VRRPSyncGroups {
 		for _, state := range vrrpStates() {
 			emit(groupStateMetric, truth(state == g.State), name, state)
@@ -174,6 +177,11 @@ func collectInstance(emit emitter, name string, v VRRPInstance) {
 	if late, ok := v.AdvertLateness["max"]; ok {
 		emit(vrrpLatenessMetric, late, name)
 	}
+	collectEntries(emit, name, v.Entries)
+}
+
+// collectEntries tells of what an instance holds, or of what is static.
+func collectEntries(emit emitter, name string, v Entries) {
 	for _, a := range v.Addresses {
 		address := a.Address
 		if a.Interface != "" {

@@ -33,6 +33,7 @@ type Status struct {
 
 	VRRPInstances  map[string]VRRPInstance  `json:"vrrp_instances"`
 	VRRPSyncGroups map[string]VRRPSyncGroup `json:"vrrp_sync_groups"`
+	Static         *Entries                 `json:"static,omitempty"` // there whatever the elections say
 	Trackers       map[string]Tracker       `json:"trackers"`
 	// VRRPForeign lists whose advertisements of ids that are not ours are heard
 	// on the interfaces that are spoken on.
@@ -84,16 +85,13 @@ type VRRPInstance struct {
 	Accept           bool   `json:"accept"` // packets to the addresses are taken
 	// AdvertInterval is the configured one in seconds; ActiveAdvertInterval
 	// is the one in force, learned from the active router in version 3.
-	AdvertInterval       float64          `json:"advert_interval"`
-	ActiveAdvertInterval float64          `json:"active_advert_interval"`
-	Addresses            []VirtualAddress `json:"addresses"`
-	Routes               []VirtualEntry   `json:"routes,omitempty"`
-	Rules                []VirtualEntry   `json:"rules,omitempty"`
-	EntryError           string           `json:"entry_error,omitempty"` // why the last attempt to put something there failed
-	Peer                 *Peer            `json:"peer"`                  // the last router heard, null when none
-	Mismatches           []string         `json:"mismatches"`
-	UnicastPeers         []UnicastPeer    `json:"unicast_peers,omitempty"`
-	Conflicts            []Conflict       `json:"conflicts"` // who else claims the addresses, while active
+	AdvertInterval       float64 `json:"advert_interval"`
+	ActiveAdvertInterval float64 `json:"active_advert_interval"`
+	Entries
+	Peer         *Peer         `json:"peer"` // the last router heard, null when none
+	Mismatches   []string      `json:"mismatches"`
+	UnicastPeers []UnicastPeer `json:"unicast_peers,omitempty"`
+	Conflicts    []Conflict    `json:"conflicts"` // who else claims the addresses, while active
 	// RouterAdvertisement is there where hosts of IPv6 are to be told.
 	RouterAdvertisement *RouterAdvertisement `json:"router_advertisement,omitempty"`
 	Counters            map[string]uint64    `json:"counters"`
@@ -143,6 +141,14 @@ type ForeignRouter struct {
 	Source          string    `json:"source"`
 	Packets         uint64    `json:"packets"`
 	Last            time.Time `json:"last"`
+}
+
+// Entries are what is to be in the kernel's tables.
+type Entries struct {
+	Addresses  []VirtualAddress `json:"addresses"`
+	Routes     []VirtualEntry   `json:"routes,omitempty"`
+	Rules      []VirtualEntry   `json:"rules,omitempty"`
+	EntryError string           `json:"entry_error,omitempty"` // why the last attempt to put something there failed
 }
 
 // VirtualAddress is one address of a virtual router.

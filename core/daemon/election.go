@@ -121,6 +121,12 @@ func (e *election) apply(next electorate) error {
 	e.groups.apply(next.members)
 	e.moving = next.moving()
 	e.routing.set(next.marks())
+	if s := next.generation.Static; s.Empty() {
+		e.addresses.Remove(staticName)
+	} else {
+		e.addresses.Set(staticConfig(s))
+		e.addresses.Acquire(staticName)
+	}
 	// Before a router can become active that it does not know.
 	failures := []error{e.advertising.Apply(advertised(next.routers))}
 	for name, s := range e.places.all() {

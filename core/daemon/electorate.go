@@ -18,6 +18,10 @@ type electorate struct {
 	members    map[string][]vrrp.Member // by group
 }
 
+// staticName is what static entries are called among those of instances. No file
+// can have an instance of that name.
+const staticName = "[static]"
+
 // router is an instance in one address family, translated: the protocol knows
 // only one in a virtual router (RFC 9568 §1).
 type router struct {
@@ -141,6 +145,12 @@ func (e *electorate) marks() marks {
 		for _, rule := range r.rules {
 			all.add(rule.Protocol)
 		}
+	}
+	for _, route := range e.generation.Static.Routes {
+		all.add(route.Protocol)
+	}
+	for _, rule := range e.generation.Static.Rules {
+		all.add(rule.Protocol)
 	}
 	return all
 }

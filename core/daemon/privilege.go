@@ -28,7 +28,10 @@ func needed(g *config.Generation) []capability {
 			capability{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", "to put virtual addresses on interfaces", true},
 			capability{unix.CAP_NET_RAW, "CAP_NET_RAW", "to send and receive VRRP and gratuitous ARP", true})
 	}
-	if len(g.VirtualServers) > 0 && len(g.Instances) == 0 {
+	if !g.Static.Empty() && len(g.Instances) == 0 {
+		list = append(list, capability{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", "to put static addresses, routes and rules in place", true})
+	}
+	if len(g.VirtualServers) > 0 && len(g.Instances) == 0 && g.Static.Empty() {
 		list = append(list, capability{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", "to configure IPVS", true})
 	}
 	if usesPlugins(g) {

@@ -45,6 +45,11 @@ func TestNeededFollowsTheConfiguration(t *testing.T) {
 		t.Errorf("without instances %q, want %q", got, want)
 	}
 	g.VirtualServers = nil
+	g.Static.Addresses = make([]config.Address, 1)
+	if got, want := names(needed(g)), []string{"CAP_NET_ADMIN"}; !slices.Equal(got, want) {
+		t.Errorf("with what is static alone %q, want %q", got, want)
+	}
+	g.Static = config.Static{}
 	if got := needed(g); len(got) != 0 {
 		t.Errorf("an empty configuration needs %q, want nothing", names(got))
 	}

@@ -83,6 +83,10 @@ func (d *Daemon) describeElection(ctx context.Context, g *config.Generation, s *
 	}
 	held := d.election.addresses.Snapshot()
 	tracked := d.election.tracking.snapshot()
+	if fixed, ok := held[staticName]; ok {
+		entries := entriesStatus(fixed, "")
+		s.Static = &entries
+	}
 	d.describeTrackers(tracked, g, s)
 	d.describeGroups(s)
 	for _, line := range speakers {
@@ -189,9 +193,7 @@ func instanceStatus(i *config.Instance, r speaker.RouterSnapshot, held vip.Statu
 	if held.Lost && held.Error != "" {
 		v.Faults = append(v.Faults, held.Error)
 	}
-	v.EntryError = held.Error
-	v.Addresses = addressStatus(held, i.Interface)
-	v.Routes, v.Rules = routingStatus(held)
+	v.Entries = entriesStatus(held, i.Interface)
 	if r.Peer.Address.IsValid() {
 		v.Peer = &control.Peer{Address: r.Peer.Address.String(), Priority: r.Peer.Priority, Heard: r.Peer.Heard}
 	}
@@ -201,10 +203,10 @@ func instanceStatus(i *config.Instance, r speaker.RouterSnapshot, held vip.Statu
 	return v
 }
 
-// addressStatus are the addresses that are held, or to be held, with where they
-// are when that is not the usual interface.
-func addressStatus(held vip.Status, usual string) []control.VirtualAddress {
-	list := make([]control.VirtualAddress, 0, len(held.Addresses))
+// entriesStatus is what is held, or to be held, with where an address is when that
+// is not the usual interface.
+func entriesStatus(held vip.Status, usual string) control.Entries {
+	all := control.Entries{Addresses: make([]control.VirtualAddress, 0, len(held.Addresses)), EntryError: held.Error}
 	for _, a := range held.Addresses {
 		address := control.VirtualAddress{
 			Address: a.Address.Prefix.String(), Present: a.Present, Restores: uint64(a.Restores), Excluded: a.Excluded, //nolint:gosec // Not negative.
@@ -212,13 +214,8 @@ func addressStatus(held vip.Status, usual string) []control.VirtualAddress {
 		if a.Address.Interface != usual {
 			address.Interface = a.Address.Interface
 		}
-		list = append(list, address)
+		all.Addresses = append(all.Addresses, address)
 	}
-	return list
-}
-
-// routingStatus are the routes and rules that are held, or to be held.
-func routingStatus(held vip.Status) (routes, rules []control.VirtualEntry) {
 	entry := func(text string, s vip.EntryStatus) control.VirtualEntry {
 		return control.VirtualEntry{Entry: text, Present: s.Present, Restores: uint64(s.Restores)} //nolint:gosec // Not negative.
 	}
@@ -226,15 +223,15 @@ func routingStatus(held vip.Status) (routes, rules []control.VirtualEntry) {
 		if r.Route.Protocol == inet.ProtocolHalo {
 			r.Route.Protocol = inet.ProtocolNone // It says nothing.
 		}
-		routes = append(routes, entry(r.Route.String(), r.EntryStatus))
+		all.Routes = append(all.Routes, entry(r.Route.String(), r.EntryStatus))
 	}
 	for _, r := range held.Rules {
 		if r.Rule.Protocol == inet.ProtocolHalo {
 			r.Rule.Protocol = inet.ProtocolNone
 		}
-		rules = append(rules, entry(r.Rule.String(), r.EntryStatus))
+		all.Rules = append(all.Rules, entry(r.Rule.String(), r.EntryStatus))
 	}
-	return routes, rules
+	return all
 }
 
 // histogram adds buckets up, as those who read them expect it.

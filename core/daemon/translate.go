@@ -85,6 +85,14 @@ func addressConfig(name string, r *router) vip.Instance {
 	}
 }
 
+// staticConfig is what the owner of addresses knows of static entries. What the
+// machine had before stays its own.
+func staticConfig(s config.Static) vip.Instance {
+	return vip.Instance{
+		Name: staticName, Addresses: vipAddresses(s.Addresses), Routes: vipRoutes(s.Routes), Rules: vipRules(s.Rules), AddressOwner: true,
+	}
+}
+
 func vipAddresses(list []config.Address) []vip.Address {
 	all := make([]vip.Address, len(list))
 	for n, a := range list {

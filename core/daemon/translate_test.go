@@ -167,6 +167,9 @@ routes = [
 ]
 rules = [{ priority = 100, from = "192.0.2.0/24", table = 7, protocol = 44 }, { priority = 100, family = "ipv6", table = 7 }]
 
+[static]
+routes = [{ destination = "10.0.0.0/8", interface = "eth1", protocol = "bird" }]
+
 [vrrp_instance.VI_2]
 interface = "eth0"
 virtual_router_id = 52
@@ -199,10 +202,10 @@ rules = [{ priority = 101, family = "ipv6", goto = 200 }]
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	if m := all.marks(); !m.equal(marks{anything: true, others: []inet.Protocol{inet.ProtocolStatic, 44}}) {
+	if m := all.marks(); !m.equal(marks{anything: true, others: []inet.Protocol{inet.ProtocolStatic, inet.ProtocolBIRD, 44}}) {
 		t.Errorf("watched: %+v", m)
 	}
-	if none := (&electorate{}).marks(); none.anything {
+	if none := (&electorate{generation: &config.Generation{}}).marks(); none.anything {
 		t.Error("without routes and rules, some are watched")
 	}
 }

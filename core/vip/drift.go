@@ -91,7 +91,7 @@ func (d Drift) Entries() []string {
 }
 
 func nameOfAddress(p netip.Prefix, iface, usual string) string {
-	if iface == usual || usual == "" {
+	if iface == usual {
 		return p.String()
 	}
 	return p.String() + " on " + iface

@@ -351,7 +351,7 @@ func TestLeftOverRoutesAndRules(t *testing.T) {
 				b.Error(err)
 			}
 			b.want(eth0, own, vip2, "rule priority 200 from 192.0.2.10/32 lookup 7 proto boot")
-			b.wantEvents("drift  left_over [192.0.2.10/24 " + routeName + " " + ruleName + "] <nil>")
+			b.wantEvents("drift  left_over [192.0.2.10/24 on eth0 " + routeName + " " + ruleName + "] <nil>")
 			if err := b.Sweep(); err != nil {
 				b.Error(err)
 			}
