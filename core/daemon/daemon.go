@@ -25,6 +25,7 @@ import (
 	"github.com/halo-ha/halo/core/kernel/ipvsnl"
 	"github.com/halo-ha/halo/core/kernel/rawsock"
 	"github.com/halo-ha/halo/core/kernel/rtnl"
+	"github.com/halo-ha/halo/core/kernel/tenant"
 	"github.com/halo-ha/halo/core/pluginhost"
 )
 
@@ -46,6 +47,7 @@ type Daemon struct {
 	journal *journal.Journal
 
 	lock    *lock
+	tenant  *tenant.Tenant
 	rtnl    *rtnl.Handle
 	monitor *rtnl.Monitor
 	arp     *rawsock.Announcer
@@ -140,6 +142,9 @@ func privileges(g *config.Generation) error {
 // open makes the edges and the drivers. Nothing runs yet.
 func (d *Daemon) open(g *config.Generation) error {
 	var err error
+	if d.tenant, err = tenant.Enter(); err != nil {
+		return err
+	}
 	if d.rtnl, err = rtnl.Open(); err != nil {
 		return err
 	}
@@ -187,6 +192,9 @@ func (d *Daemon) closeEdges() error {
 	}
 	if d.rtnl != nil {
 		failures = append(failures, d.rtnl.Close())
+	}
+	if d.tenant != nil {
+		failures = append(failures, d.tenant.Close())
 	}
 	return errors.Join(failures...)
 }
@@ -288,6 +296,7 @@ func (d *Daemon) begin(ctx context.Context, unseen *config.Generation) error {
 	if err := d.election.apply(electorate); err != nil {
 		return err
 	}
+	d.election.sweep(d.tenant.Alone)
 	g, problems := load(ctx, unseen.File, d.discover(ctx, unseen))
 	if g == nil {
 		return invalid(problems)

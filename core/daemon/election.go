@@ -36,6 +36,14 @@ type election struct {
 	advertising *radvspeaker.Speaker
 	routing     *routingWatch
 
+	// looked is closed when the kernel's links are known, closing when the end
+	// begins.
+	looked, closing chan struct{}
+	knows           sync.Once
+	// changing is held by whoever changes which instances there are, or has to
+	// know them all. It is taken before mu.
+	changing sync.Mutex
+
 	// mu guards what follows. It is held over whole reloads, so nothing that
 	// the election itself calls may take it.
 	mu       sync.Mutex
@@ -97,7 +105,7 @@ func realSockets() sockets {
 // newElection makes an election without instances.
 func newElection(kernel *rtnl.Handle, announcer vip.Announcer, s sockets, j *journal.Journal, logger *slog.Logger) *election {
 	e := &election{
-		sockets: s, journal: j, logger: logger,
+		sockets: s, journal: j, logger: logger, looked: make(chan struct{}), closing: make(chan struct{}),
 		speakers: make(map[place]*running), places: places{speakers: make(map[string]*running), held: make(map[string][]located)},
 	}
 	e.groups = newSyncGroups(e.post, j, logger)
@@ -115,6 +123,8 @@ func newElection(kernel *rtnl.Handle, announcer vip.Announcer, s sockets, j *jou
 // notice nothing: the speaker and the owner of addresses compare for
 // themselves. One that moves to another interface ends on the old one first.
 func (e *election) apply(next electorate) error {
+	e.changing.Lock()
+	defer e.changing.Unlock()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.virtual.apply(&next)
@@ -228,6 +238,7 @@ func (e *election) linksChanged(view *rtnl.View) {
 		links[n] = vip.Link{Name: l.Name, Index: l.Index, Addresses: l.Addresses}
 	}
 	e.addresses.LinksChanged(links)
+	e.knows.Do(func() { close(e.looked) })
 	e.tracking.linksChanged(view)
 	e.conflicts.linksChanged(view)
 	e.presence.linksChanged(view)
@@ -281,6 +292,7 @@ func linkOf(view *rtnl.View, p place, moving map[located]place) speaker.Link {
 // that. It ends the election before the addresses, so that no advertisement
 // claims what is gone.
 func (e *election) close() {
+	close(e.closing)
 	e.mu.Lock()
 	for _, s := range e.speakers {
 		s.cancel()
