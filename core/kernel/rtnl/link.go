@@ -3,6 +3,7 @@ package rtnl
 import (
 	"fmt"
 
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/halo-ha/halo/core/kernel/rtnl/inet"
@@ -100,6 +101,57 @@ func (h *Handle) DelLink(index int) error {
 		return fmt.Errorf("delete link %d: %w", index, explain(err))
 	}
 	return nil
+}
+
+// DelLinks deletes virtual links as DelLink does, all of them at once. The kernel
+// waits for each link that it deletes by itself until nobody can be using it any
+// more, and only once for those of a group. So they are put into one of their own.
+func (h *Handle) DelLinks(indices []int) error {
+	if len(indices) == 1 {
+		return h.DelLink(indices[0])
+	}
+	if len(indices) == 0 {
+		return nil
+	}
+	links, err := h.Links()
+	if err != nil {
+		return err
+	}
+	group := unusedGroup(links)
+	requests := make([]request, len(indices))
+	for i, index := range indices {
+		requests[i] = setLink(index, LinkChange{Group: inet.Some(group)})
+	}
+	message, err := body(linkHeader(0), func(a *netlink.AttributeEncoder) { a.Uint32(unix.IFLA_GROUP, group) })
+	if err != nil {
+		return err
+	}
+	h.changing.Lock()
+	defer h.changing.Unlock()
+	for i, err := range h.changes.execute(requests) {
+		if err != nil && !isAny(err, []unix.Errno{unix.ENODEV}) {
+			return fmt.Errorf("delete link %d: %w", indices[i], explain(err))
+		}
+	}
+	// Nobody is left in the group when all were gone already.
+	err = h.changes.execute([]request{{kind: unix.RTM_DELLINK, body: message}})[0]
+	if err != nil && !isAny(err, []unix.Errno{unix.ENODEV}) {
+		return fmt.Errorf("delete %d links: %w", len(indices), explain(err))
+	}
+	return nil
+}
+
+// unusedGroup is the number of a group that no link belongs to.
+func unusedGroup(links []Link) uint32 {
+	used := make(map[uint32]bool, len(links))
+	for _, l := range links {
+		used[l.Group] = true
+	}
+	group := uint32(0x68616c6f) // Any number that people hardly choose.
+	for used[group] {
+		group++
+	}
+	return group
 }
 
 // LinkChange is what is to be changed of a link: what is set.

@@ -3,6 +3,7 @@ package rtnl
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -145,4 +146,50 @@ func TestMonitorSeesWhatALinkIs(t *testing.T) {
 	})
 	set(LinkChange{Alias: inet.Some("two")})
 	await(t, s, "alias", func(v *View) bool { l, _ := v.Link("vrrp.51"); return l.Alias == "two" })
+}
+
+// Many links go at once, and nobody else's with them, whatever group it is in.
+func TestManyLinksAreDeletedTogether(t *testing.T) {
+	n := pair(t)
+	h := openIn(t, n)
+	var indices []int
+	for _, name := range []string{"vrrp.1", "vrrp.2", "vrrp.3", "stays"} {
+		if err := h.AddMacvlan(inet.Macvlan{Name: name, Parent: "eth0", MAC: "00:00:5e:00:01:0" + strconv.Itoa(len(indices)+1), Alias: name}); err != nil {
+			t.Fatal(err)
+		}
+		l, _ := linkNamed(t, h, name)
+		indices = append(indices, l.Index)
+	}
+	stays := indices[3]
+	links, err := h.Links()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.SetLink(stays, LinkChange{Group: inet.Some(unusedGroup(links))}); err != nil {
+		t.Fatal(err)
+	}
+	n.DeleteLink("vrrp.2") // Somebody was faster.
+	for range 2 {
+		if err := h.DelLinks(indices[:3]); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"vrrp.1", "vrrp.2", "vrrp.3"} {
+			if n.HasLink(name) {
+				t.Errorf("%s is left", name)
+			}
+		}
+		if !n.HasLink("stays") || !n.HasLink("eth0") {
+			t.Fatal("somebody else's link is gone")
+		}
+	}
+	// One that is no virtual link of a kind that can be deleted keeps nothing else.
+	if err := h.DelLinks([]int{stays, n.Index("lo")}); err == nil || !strings.Contains(err.Error(), "delete 2 links") {
+		t.Errorf("the loopback interface can be deleted: %v", err)
+	}
+	if err := h.DelLinks(indices[3:]); err != nil || n.HasLink("stays") {
+		t.Errorf("the last one: %v", err)
+	}
+	if err := h.DelLinks(nil); err != nil {
+		t.Error(err)
+	}
 }
