@@ -35,8 +35,8 @@ type virtualLinks struct {
 	// used counts the speakers that still speak through a link, or for it. It
 	// goes behind them: they have a goodbye to say.
 	used map[string]int
-	// failed is why a link, or under the empty name the filter, is not as it
-	// should be.
+	// failed is why a link is not as it should be, and under names that no link
+	// can have, the filter or what is left of links.
 	failed map[string]error
 
 	// The goroutine's own: the links that are or may be there, and whether those
@@ -52,6 +52,12 @@ type virtualLink struct {
 	// groups are those that its parent reports for it.
 	groups []netip.Addr
 }
+
+// What can fail beside a link.
+const (
+	filtering = "/filter"
+	clearing  = "/left"
+)
 
 // What somebody else does to the filter, or to settings, is put right in this
 // time. What fails is tried again in that of a retry.
@@ -165,48 +171,61 @@ func (v *virtualLinks) tend() (fine bool) {
 	for name := range wanted {
 		v.made[name] = true
 	}
-	stays := func(name string) bool { return wanted[name].Name != "" || used[name] > 0 }
 
 	// Before any link is there, and until it is gone: joining and leaving groups
 	// is what the kernel would tell the network.
 	rules.Silent = slices.Collect(maps.Keys(v.made))
 	failed := map[string]error{}
 	v.enforce(rules, failed)
-	for _, name := range slices.Sorted(maps.Keys(wanted)) {
-		w := wanted[name]
-		if _, err := v.keeper.Ensure(w.Interface); err != nil {
-			failed[name] = err
-		} else if err := v.keeper.Join(w.Interface, w.groups); err != nil {
-			failed[name] = err
-		}
-	}
-	removed := false
-	for name := range v.made {
-		if stays(name) {
-			continue
-		}
-		if err := v.keeper.Remove(name); err != nil {
-			failed[name] = err
-			continue
-		}
-		delete(v.made, name)
-		removed = true
-	}
-	if !v.swept {
-		left, err := v.keeper.Sweep(stays)
-		for _, name := range left {
-			v.logger.Info("link of an earlier run removed", "link", name)
-		}
-		if v.swept = err == nil; !v.swept {
-			v.logger.Warn("links of an earlier run are left", "error", err)
-		}
-	}
+	v.ensure(wanted, failed)
+	removed := v.clear(func(name string) bool { return wanted[name].Name != "" || used[name] > 0 }, failed)
 	if removed {
 		rules.Silent = slices.Collect(maps.Keys(v.made))
 		v.enforce(rules, failed)
 	}
 	v.tell(failed)
-	return len(failed) == 0 && v.swept
+	return len(failed) == 0
+}
+
+// ensure makes the links that are wanted be there.
+func (v *virtualLinks) ensure(wanted map[string]virtualLink, failed map[string]error) {
+	names := slices.Sorted(maps.Keys(wanted))
+	links := make([]vmac.Interface, len(names))
+	for i, name := range names {
+		links[i] = wanted[name].Interface
+	}
+	for i, err := range v.keeper.EnsureAll(links) {
+		if err == nil {
+			err = v.keeper.Join(names[i], wanted[names[i]].groups)
+		}
+		if err != nil {
+			failed[names[i]] = err
+		}
+	}
+}
+
+// clear removes the links that nobody wants or uses any more, those of an earlier
+// run the first time, and tells whether there were any.
+func (v *virtualLinks) clear(stays func(name string) bool, failed map[string]error) (removed bool) {
+	gone := slices.DeleteFunc(slices.Collect(maps.Keys(v.made)), stays)
+	if len(gone) == 0 && v.swept {
+		return false
+	}
+	names, err := v.keeper.Sweep(stays)
+	for _, name := range names {
+		if !v.made[name] {
+			v.logger.Info("link of an earlier run removed", "link", name)
+		}
+	}
+	if err != nil {
+		failed[clearing] = err
+		return false
+	}
+	for _, name := range gone {
+		delete(v.made, name)
+	}
+	v.swept = true
+	return len(gone) > 0
 }
 
 // enforce sets the filter. Where nothing is to be filtered, nobody misses a
@@ -214,7 +233,7 @@ func (v *virtualLinks) tend() (fine bool) {
 func (v *virtualLinks) enforce(rules filter.Wanted, failed map[string]error) {
 	switch changed, err := v.table.Apply(rules); {
 	case err != nil && !rules.Empty():
-		failed[""] = err
+		failed[filtering] = err
 	case changed:
 		v.logger.Info("packet filter set", "closed_addresses", len(rules.Closed), "silent_links", len(rules.Silent))
 	}
@@ -235,10 +254,6 @@ func (v *virtualLinks) tell(failed map[string]error) {
 // remove takes everything away at the end.
 func (v *virtualLinks) remove() error {
 	_, err := v.keeper.Sweep(func(string) bool { return false })
-	for name := range v.made {
-		// What somebody else has deleted leaves settings behind.
-		err = errors.Join(err, v.keeper.Remove(name))
-	}
 	_, filterErr := v.table.Apply(filter.Wanted{})
 	v.mu.Lock()
 	defer v.mu.Unlock()

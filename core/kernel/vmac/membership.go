@@ -21,26 +21,21 @@ type membership struct {
 	fds []int
 }
 
-// Join has the parent of an interface belong to groups until the interface is
-// removed. Joining again replaces the groups.
-func (k *Keeper) Join(want Interface, groups []netip.Addr) error {
+// Join has the parent of an interface that Ensure has seen to belong to groups,
+// until the interface is removed. Joining again replaces the groups.
+func (k *Keeper) Join(name string, groups []netip.Addr) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	links, err := k.kernel.Links()
-	parent, ok := byName(links, want.Parent)
-	if err == nil && !ok {
-		err = unix.ENODEV
-	}
-	if err == nil {
-		err = k.join(want.Name, parent.Index, groups)
-	}
-	if err != nil {
-		return fmt.Errorf("join groups of virtual interface %s on %s: %w", want.Name, want.Parent, err)
+	if err := k.join(name, k.there[name].parent, groups); err != nil {
+		return fmt.Errorf("join groups of virtual interface %s: %w", name, err)
 	}
 	return nil
 }
 
 func (k *Keeper) join(name string, parent int, groups []netip.Addr) error {
+	if parent == 0 {
+		return unix.ENODEV
+	}
 	if m := k.members[name]; m != nil && m.parent == parent && slices.Equal(m.groups, groups) {
 		return nil
 	}

@@ -21,7 +21,7 @@ func (b *bench) join(want Interface, groups ...string) error {
 	for i, g := range groups {
 		list[i] = netip.MustParseAddr(g)
 	}
-	return b.Do(func() error { return b.keeper.Join(want, list) })
+	return b.Do(func() error { return b.keeper.Join(want.Name, list) })
 }
 
 func TestTheParentBelongsToTheGroups(t *testing.T) {
@@ -47,6 +47,10 @@ func TestTheParentBelongsToTheGroups(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantMember("another list", true, false, true)
+	if err := b.join(vrrp(52), all[0]); !errors.Is(err, unix.ENODEV) || !strings.Contains(err.Error(), "vrrp.52") {
+		t.Errorf("for an interface that is not there: %v, want ENODEV", err)
+	}
+	b.ensure(vrrp(52))
 	if err := b.join(vrrp(52), all[0]); err != nil {
 		t.Fatal(err)
 	}
@@ -56,15 +60,14 @@ func TestTheParentBelongsToTheGroups(t *testing.T) {
 	wantMember("closed", false, false, false)
 
 	// A parent that is made anew belongs to nothing.
+	b.ensure(vrrp(51))
 	if err := b.join(vrrp(51), all...); err != nil {
 		t.Fatal(err)
 	}
 	b.DeleteLink("eth0")
-	if err := b.join(vrrp(51), all...); !errors.Is(err, unix.ENODEV) || !strings.Contains(err.Error(), "vrrp.51 on eth0") {
-		t.Errorf("without parent: %v, want ENODEV", err)
-	}
 	b.lan.Attach(b.Namespace, "eth0", "192.0.2.1/24")
 	wantMember("made anew", false, false, false)
+	b.ensure(vrrp(51))
 	if err := b.join(vrrp(51), all...); err != nil {
 		t.Fatal(err)
 	}

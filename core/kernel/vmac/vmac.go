@@ -20,6 +20,7 @@ package vmac
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -64,77 +65,116 @@ type Keeper struct {
 	// former remembers the settings of parents by index, for when an interface
 	// was deleted by somebody else.
 	former map[int]settings
+	// there is where interfaces were when they were last seen to, by name.
+	there map[string]indices
 	// members keep parents in groups, by the name of the interface.
 	members map[string]*membership
 }
 
+// indices are those of an interface and of its parent.
+type indices struct{ own, parent int }
+
 // New makes a Keeper, which does nothing by itself. The Handle stays the
 // caller's.
 func New(kernel *rtnl.Handle) *Keeper {
-	return &Keeper{kernel: kernel, former: make(map[int]settings), members: make(map[string]*membership)}
+	return &Keeper{kernel: kernel, former: make(map[int]settings), there: make(map[string]indices), members: make(map[string]*membership)}
 }
 
-// Ensure makes an interface be there, as wanted and up, and its index known.
-// It is to be called again whenever the interface or its parent may have
-// changed; where all is well it changes nothing. A parent that does not exist
-// is an error that wraps ENODEV; an interface of that name that is somebody
-// else's is one that wraps EEXIST.
+// Ensure is EnsureAll for one interface, and tells its index.
 func (k *Keeper) Ensure(want Interface) (index int, err error) {
+	if err := k.EnsureAll([]Interface{want})[0]; err != nil {
+		return 0, err
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	index, err = k.ensure(want)
-	if err != nil {
-		return 0, fmt.Errorf("set up virtual interface %s on %s: %w", want.Name, want.Parent, err)
-	}
-	return index, nil
+	return k.there[want.Name].own, nil
 }
 
-func (k *Keeper) ensure(want Interface) (int, error) {
-	if want.VRID == 0 {
-		return 0, errors.New("a virtual router's number is 1 to 255")
-	}
+// EnsureAll makes interfaces be there, as wanted and up. It is to be called again
+// whenever one of them or its parent may have changed; where all is well it
+// changes nothing. The result has an error or nil for each. A parent that does not
+// exist is an error that wraps ENODEV; an interface of that name that is somebody
+// else's is one that wraps EEXIST.
+func (k *Keeper) EnsureAll(wanted []Interface) []error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	errs := make([]error, len(wanted))
 	links, err := k.kernel.Links()
-	if err != nil {
-		return 0, err
-	}
-	parent, ok := byName(links, want.Parent)
-	if !ok {
-		return 0, fmt.Errorf("interface %s: %w", want.Parent, unix.ENODEV)
-	}
-	if have, ok := byName(links, want.Name); ok {
-		switch {
-		case !own(have) && !(blank(have) && fits(have, want, parent)):
-			return 0, fmt.Errorf("%w: it is not an interface that halo made", unix.EEXIST)
-		case !fits(have, want, parent):
-			if err := k.remove(links, have); err != nil {
-				return 0, err
-			}
-			if links, err = k.kernel.Links(); err != nil {
-				return 0, err
-			}
+	changed := false
+	for i, want := range wanted {
+		if errs[i] = err; err == nil {
+			var did bool
+			did, errs[i] = k.make(&links, want)
+			changed = changed || did
 		}
 	}
-	before, err := k.formerSettings(links, parent)
+	if changed {
+		// What was made has its index from the kernel. A list is long, so all
+		// have one.
+		links, err = k.kernel.Links()
+	}
+	for i, want := range wanted {
+		if errs[i] == nil {
+			errs[i] = err
+		}
+		if errs[i] == nil {
+			errs[i] = k.adopt(links, want)
+		}
+		if errs[i] != nil {
+			errs[i] = fmt.Errorf("set up virtual interface %s on %s: %w", want.Name, want.Parent, errs[i])
+		}
+	}
+	return errs
+}
+
+// make has an interface be there in place of one that does not fit, and tells
+// whether the links are not those of the list any more.
+func (k *Keeper) make(links *[]rtnl.Link, want Interface) (changed bool, err error) {
+	if want.VRID == 0 {
+		return false, errors.New("a virtual router's number is 1 to 255")
+	}
+	parent, ok := byName(*links, want.Parent)
+	if !ok {
+		return false, fmt.Errorf("interface %s: %w", want.Parent, unix.ENODEV)
+	}
+	if have, ok := byName(*links, want.Name); ok {
+		switch {
+		case !own(have) && !(blank(have) && fits(have, want, parent)):
+			return false, fmt.Errorf("%w: it is not an interface that halo made", unix.EEXIST)
+		case fits(have, want, parent):
+			return false, nil
+		}
+		if err := k.remove(*links, have); err != nil {
+			return false, err
+		}
+		*links = without(*links, have.Index)
+	}
+	before, err := k.formerSettings(*links, parent)
 	if err != nil {
-		return 0, err
+		return true, err
+	}
+	k.former[parent.Index] = before
+	return true, k.kernel.AddMacvlan(inet.Macvlan{
+		Name: want.Name, Parent: want.Parent, MAC: MAC(want.VRID, want.IPv6), Mode: want.Mode, Alias: before.alias(),
+	})
+}
+
+// adopt sets up an interface that is there.
+func (k *Keeper) adopt(links []rtnl.Link, want Interface) error {
+	parent, ok := byName(links, want.Parent)
+	if !ok {
+		return fmt.Errorf("interface %s: %w", want.Parent, unix.ENODEV)
 	}
 	have, ok := byName(links, want.Name)
 	if !ok {
-		err := k.kernel.AddMacvlan(inet.Macvlan{
-			Name: want.Name, Parent: want.Parent, MAC: MAC(want.VRID, want.IPv6), Mode: want.Mode, Alias: before.alias(),
-		})
-		if err != nil {
-			return 0, err
-		}
-		if links, err = k.kernel.Links(); err != nil {
-			return 0, err
-		}
-		if have, ok = byName(links, want.Name); !ok {
-			return 0, fmt.Errorf("interface %s, just made: %w", want.Name, unix.ENODEV)
-		}
+		return fmt.Errorf("interface %s, just made: %w", want.Name, unix.ENODEV)
 	}
-	k.former[parent.Index] = before
-	return have.Index, k.configure(have, parent, links, want, before)
+	before, err := k.formerSettings(links, parent)
+	if err != nil {
+		return err
+	}
+	k.former[parent.Index], k.there[want.Name] = before, indices{have.Index, parent.Index}
+	return k.configure(have, parent, links, want, before)
 }
 
 // configure sets everything that an interface needs, in an order in which it
@@ -280,8 +320,9 @@ func (k *Keeper) restore(parent int, before settings) error {
 	return nil
 }
 
-// Sweep removes the interfaces of an earlier run that are not among those to be
-// kept, and tells their names.
+// Sweep removes all interfaces that halo made, now or in an earlier run, but those
+// to be kept, and tells their names. It is Remove for each, and for those that
+// somebody else has deleted.
 func (k *Keeper) Sweep(keep func(name string) bool) (removed []string, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -289,20 +330,35 @@ func (k *Keeper) Sweep(keep func(name string) bool) (removed []string, err error
 	if err != nil {
 		return nil, fmt.Errorf("sweep virtual interfaces: %w", err)
 	}
-	var failed []error
+	var gone []int
+	var stay []rtnl.Link
+	former := make(map[int]settings)
 	for _, l := range links {
 		if !own(l) || keep(l.Name) {
+			stay = append(stay, l)
 			continue
 		}
-		if err := k.remove(links, l); err != nil {
-			failed = append(failed, fmt.Errorf("remove virtual interface %s: %w", l.Name, err))
-			continue
-		}
-		k.leave(l.Name)
-		removed = append(removed, l.Name)
-		links = without(links, l.Index)
+		gone, removed = append(gone, l.Index), append(removed, l.Name)
+		former[l.Parent], _ = parseAlias(l.Alias)
 	}
-	return removed, errors.Join(failed...)
+	// The parents come first: what is to be restored there stands in the aliases.
+	for parent, before := range former {
+		if !slices.ContainsFunc(stay, func(l rtnl.Link) bool { return own(l) && l.Parent == parent }) {
+			err = errors.Join(err, k.restore(parent, before))
+		}
+	}
+	if err == nil {
+		err = k.kernel.DelLinks(gone)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("remove virtual interfaces %s: %w", strings.Join(removed, ", "), err)
+	}
+	for name := range k.members {
+		if !keep(name) {
+			k.leave(name)
+		}
+	}
+	return removed, k.restoreOrphans(stay)
 }
 
 // formerSettings are what a parent had before its first virtual interface: as
