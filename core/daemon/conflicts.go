@@ -206,9 +206,12 @@ func (c *conflicts) aim(w *listening, iface string) (err error) {
 
 // close ends all listening.
 func (c *conflicts) close() {
+	// The kernel waits for each until nobody can be using it any more.
+	var closing sync.WaitGroup
+	defer closing.Wait()
 	for _, w := range c.watches {
 		if w.ConflictWatch != nil {
-			_ = w.Close() // Nothing is lost.
+			closing.Go(func() { _ = w.Close() }) // Nothing is lost.
 		}
 	}
 }

@@ -73,10 +73,18 @@ func (a *Announcer) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.closed = true
-	errs := make([]error, 0, len(a.senders))
+	// The kernel waits for each until nobody can be using it any more.
+	var closing sync.WaitGroup
+	errs := make(chan error, len(a.senders))
 	for _, s := range a.senders {
-		errs = append(errs, s.Close())
+		closing.Go(func() { errs <- s.Close() })
 	}
+	closing.Wait()
+	close(errs)
 	clear(a.senders)
-	return errors.Join(errs...)
+	var all error
+	for err := range errs {
+		all = errors.Join(all, err)
+	}
+	return all
 }
