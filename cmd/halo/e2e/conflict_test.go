@@ -32,9 +32,10 @@ func TestAddressConflict(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	claim()
 	defer func() { _ = announcer.Close() }()
 	lab.Eventually(t, "the status names the other machine", func() bool {
+		claim() // Who has just become active may not listen yet.
+		time.Sleep(10 * time.Millisecond)
 		conflicts := h.Status(t).VRRPInstances["VI_1"].Conflicts
 		return len(conflicts) == 1 && conflicts[0].Address == vip && conflicts[0].MAC == thief.MAC("eth0").String() && conflicts[0].Packets > 0
 	})
