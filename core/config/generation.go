@@ -81,6 +81,7 @@ type Instance struct {
 	UnicastAnySource bool `json:"unicast_any_source"`
 	// AlsoV2 speaks and hears version 2 beside version 3 (RFC 9568 §8.4.2).
 	AlsoV2          bool       `json:"also_version_2"`           // default false
+	IgnoreLinkDown  bool       `json:"ignore_link_down"`         // default false: a link that is down is a fault
 	Track           []TrackUse `json:"track"`                    // what its priority and its faults depend on
 	TrackInterfaces []string   `json:"track_interfaces"`         // down = fault, beside its own
 	Auth            *Auth      `json:"authentication,omitempty"` // nil = none

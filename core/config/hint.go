@@ -97,6 +97,7 @@ func instanceHints() map[string]hint {
 		"use_ipvlan":                 {why: "addresses on a link of its own are what vmac = true is for"},
 		"no_accept":                  {write: "accept = false"},
 		"track_interface":            {key: "track_interfaces"},
+		"dont_track_primary":         {write: "ignore_link_down = true"},
 		"track_script":               {planned: true},
 		"track_process":              {write: `track = ["NAME"] with [tracker.NAME]`},
 		"track_file":                 {write: `track = ["NAME"] with [tracker.NAME]`},

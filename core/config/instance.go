@@ -37,6 +37,7 @@ func (r *reader) instance(t *table) *Instance {
 	in.GARP = r.garp(t.child("garp", nil))
 	in.Track = ask(t, "track", r.uses()).optional()
 	in.TrackInterfaces = ask(t, "track_interfaces", lists[string]{interfaceNames(), 1, 64, "interfaces"}).optional()
+	in.IgnoreLinkDown = ask(t, "ignore_link_down", booleans{}).or(false)
 	in.Auth = r.auth(t, in.Interval)
 	in.VMAC = ask(t, "vmac", vmacForm{}).optional()
 	in.Accept = ask(t, "accept", booleans{}).or(true)

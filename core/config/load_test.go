@@ -233,7 +233,7 @@ func TestEveryKey(t *testing.T) {
 				},
 			},
 			"dmz": {
-				Name: "dmz", Interface: "eth4", VRID: 54, Version: 3, Priority: 120, Interval: time.Second, Accept: true, VMAC: &VMAC{Name: "vrrp.54"},
+				Name: "dmz", Interface: "eth4", VRID: 54, Version: 3, Priority: 120, Interval: time.Second, IgnoreLinkDown: true, Accept: true, VMAC: &VMAC{Name: "vrrp.54"},
 				Preempt: true, Checksum: "pseudo-header", Addresses: plain("198.51.100.129/25"),
 				GARP: GARP{Repeat: 5, Delay: 5 * time.Second, RefreshRepeat: 1, LowerPriorityRepeat: 5, LowerPriorityDelay: 5 * time.Second},
 			},

@@ -92,7 +92,7 @@ func TestProblemAsJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `[{"severity":"error","file":"halo.toml","line":4,"column":1,"key":"vrrp_instance.V.adresses","message":"unknown key","expected":"one of accept, addresses, advert_interval, also_version_2, authentication, checksum, excluded_addresses, garp, interface, preempt, preempt_delay, priority, router_advertisement, routes, rules, source_address, track, track_interfaces, unicast_any_source, unicast_peers, version, virtual_router_id, vmac","suggestion":"\"addresses\""},` +
+	const want = `[{"severity":"error","file":"halo.toml","line":4,"column":1,"key":"vrrp_instance.V.adresses","message":"unknown key","expected":"one of accept, addresses, advert_interval, also_version_2, authentication, checksum, excluded_addresses, garp, ignore_link_down, interface, preempt, preempt_delay, priority, router_advertisement, routes, rules, source_address, track, track_interfaces, unicast_any_source, unicast_peers, version, virtual_router_id, vmac","suggestion":"\"addresses\""},` +
 		`{"severity":"error","file":"halo.toml","line":6,"column":19,"key":"ipvs.resync_interval","message":"\"1\" has no unit","expected":"a duration from \"1s\" to \"1h\"","suggestion":"\"1s\""},` +
 		`{"severity":"warning","file":"f","message":"m"}]`
 	if diff := cmp.Diff(want, string(encoded)); diff != "" {

@@ -130,6 +130,7 @@ func drawInstance(t *rapid.T, number int) *Instance {
 	if rapid.Bool().Draw(t, "source") {
 		in.SourceAddress = netip.AddrFrom4([4]byte{192, 0, 2, byte(number)})
 	}
+	in.IgnoreLinkDown = rapid.Bool().Draw(t, "ignore_link_down")
 	in.Accept = in.Priority == 255 || rapid.Bool().Draw(t, "accept")
 	if rapid.Bool().Draw(t, "vmac") {
 		in.VMAC = &VMAC{Name: "v4." + strconv.Itoa(number), XmitBase: rapid.Bool().Draw(t, "xmit_base")}
@@ -397,6 +398,9 @@ func (w *writer) instance(name string, in *Instance, g *Generation) {
 	}
 	if in.Version == 3 {
 		fmt.Fprintf(&w.b, "checksum = %q\n", in.Checksum)
+	}
+	if in.IgnoreLinkDown || w.draws("ignore_link_down written") {
+		fmt.Fprintf(&w.b, "ignore_link_down = %t\n", in.IgnoreLinkDown)
 	}
 	if !in.Accept || w.draws("accept written") {
 		fmt.Fprintf(&w.b, "accept = %t\n", in.Accept)

@@ -37,6 +37,7 @@ func routerOf(i *config.Instance, family wire.Family) (router, error) {
 	if family.Has(i.SourceAddress) {
 		c.Source = i.SourceAddress
 	}
+	c.IgnoreLinkDown = i.IgnoreLinkDown
 	c.AlsoV2 = i.AlsoV2 && family == wire.IPv4
 	if err := c.Validate(); err != nil {
 		return r, fmt.Errorf("vrrp_instance %s: %w", i.Name, err)

@@ -52,6 +52,8 @@ const (
 	AnnounceRefresh
 	// AnnounceClaimed: somebody else claims one of the addresses.
 	AnnounceClaimed
+	// AnnounceLinkUp: the interface was down, and is back.
+	AnnounceLinkUp
 )
 
 // String is the reason's word in logs.
@@ -67,6 +69,8 @@ func (r AnnounceReason) String() string {
 		return "refresh"
 	case AnnounceClaimed:
 		return "claimed"
+	case AnnounceLinkUp:
+		return "link_up"
 	default:
 		return "unknown"
 	}

@@ -35,6 +35,9 @@ type Config struct {
 	// first address that is not virtual. The Router is told the outcome by
 	// InterfaceChanged; the speaker reads this.
 	Source netip.Addr
+	// IgnoreLinkDown says that an interface that is not up is no fault: the router
+	// goes on, and is alone while it is so.
+	IgnoreLinkDown bool
 	// Checksum is the form that version 3 sends. Both are accepted.
 	Checksum wire.ChecksumForm
 	// Auth is for version 2.
@@ -127,7 +130,7 @@ func (c *Config) Equal(other *Config) bool {
 	same := slices.Equal(a.Addresses, b.Addresses)
 	return same && a.Version == b.Version && a.VRID == b.VRID && a.Priority == b.Priority &&
 		a.Interval == b.Interval && a.Preempt == b.Preempt && a.PreemptDelay == b.PreemptDelay &&
-		a.Source == b.Source && a.Checksum == b.Checksum && a.Auth == b.Auth &&
+		a.Source == b.Source && a.IgnoreLinkDown == b.IgnoreLinkDown && a.Checksum == b.Checksum && a.Auth == b.Auth &&
 		a.HMAC.Equal(&b.HMAC) && a.Announcement == b.Announcement && a.AlsoV2 == b.AlsoV2 && a.Group == b.Group
 }
 

@@ -13,11 +13,17 @@ func (r *Router) interfaceChanged(now time.Time, e InterfaceChanged, actions []A
 	if usable {
 		r.source = e.Source
 	}
+	back := r.linkDown && e.Up
+	r.linkDown = e.Exists && !e.Up
 	r.faults.set(FaultInterfaceMissing, !e.Exists)
-	r.faults.set(FaultLinkDown, e.Exists && !e.Up)
+	r.faults.set(FaultLinkDown, r.linkDown && !r.config.IgnoreLinkDown)
 	r.faults.set(FaultNoSourceAddress, e.Exists && !usable)
 	if r.state == Initialize && r.faults.causes == 0 {
 		return r.startup(now, ReasonStartup, actions)
+	}
+	if back && r.state == Active && r.faults.causes == 0 {
+		// What was announced meanwhile has reached nobody.
+		actions = r.announceAgain(now, AnnounceLinkUp, actions)
 	}
 	return r.faultOrHeal(now, actions)
 }
@@ -118,5 +124,7 @@ func (r *Router) reconfigured(now time.Time, config Config, actions []Action) []
 	case Active:
 		actions = r.retimeActive(now, &old, actions)
 	}
-	return r.reportPriority(was, "", actions)
+	actions = r.reportPriority(was, "", actions)
+	r.faults.set(FaultLinkDown, r.linkDown && !config.IgnoreLinkDown)
+	return r.reviewFaults(now, actions)
 }

@@ -29,6 +29,9 @@ type Router struct {
 	// the router only listens after it.
 	born, held time.Time
 
+	// linkDown is what the last InterfaceChanged said.
+	linkDown bool
+
 	faults     faultState
 	backup     backupState
 	active     activeState

@@ -273,6 +273,8 @@ func apply(t *testing.T, c *vrrp.Config, words []string) {
 				t.Fatal(err)
 			}
 			c.Auth = wire.Auth{Type: wire.AuthPassword, Password: p}
+		case "ignore_link_down":
+			c.IgnoreLinkDown = value == "true"
 		case "refresh":
 			c.Announcement.Refresh = scenario.Duration(t, value)
 		case "delay":

@@ -83,7 +83,7 @@ func TestConfigEqual(t *testing.T) {
 		"addresses": func(c *vrrp.Config) { c.Addresses = append(c.Addresses, high) }, "source": func(c *vrrp.Config) { c.Source = high },
 		"checksum": func(c *vrrp.Config) { c.Checksum = wire.Plain }, "auth": func(c *vrrp.Config) { c.Auth.Type = wire.AuthPassword },
 		"announcement": func(c *vrrp.Config) { c.Announcement.Refresh++ }, "second version": func(c *vrrp.Config) { c.AlsoV2 = true },
-		"group": func(c *vrrp.Config) { c.Group.Name = "G" },
+		"link": func(c *vrrp.Config) { c.IgnoreLinkDown = true }, "group": func(c *vrrp.Config) { c.Group.Name = "G" },
 	} {
 		if c := with(change); c.Equal(&a) {
 			t.Errorf("a changed %s goes unnoticed", name)

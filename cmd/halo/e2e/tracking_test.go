@@ -279,3 +279,40 @@ func TestStartupDelay(t *testing.T) {
 	}
 	h.WaitState(t, "VI_1", "backup")
 }
+
+// Where a link that is down is ignored, whoever sees it is active: on a cable
+// between two machines it goes down with the other one. When it is back, one is
+// left. A reload makes it a fault.
+func TestIgnoredLink(t *testing.T) {
+	t.Parallel()
+	n := lab.New(t)
+	a, b := n.Host("a", aSource+"/24"), n.Host("b", bSource+"/24")
+	config := func(priority int, ignore bool) string {
+		return trackedConfig(priority, fmt.Sprintf("ignore_link_down  = %t\n", ignore))
+	}
+	better, worse := a.Halo(config(150, true)), b.Halo(config(100, true))
+	n.WaitOwner(vip, a)
+	worse.WaitState(t, "VI_1", "backup")
+	for _, cable := range []struct{ pull, plug func() }{
+		{b.Pull, b.Plug},
+		{func() { b.SetDown("eth0") }, func() { b.SetUp("eth0") }},
+	} {
+		cable.pull()
+		worse.WaitState(t, "VI_1", "active")
+		better.WaitState(t, "VI_1", "active")
+		lab.Eventually(t, "both have the address", func() bool { return a.HasAddress("eth0", vip) && b.HasAddress("eth0", vip) })
+		cable.plug()
+		worse.WaitState(t, "VI_1", "backup")
+		n.WaitOwner(vip, a)
+	}
+	b.Pull()
+	worse.WaitState(t, "VI_1", "active")
+	worse.MustReload(t, config(100, false))
+	worse.WaitState(t, "VI_1", "fault")
+	n.WaitOwner(vip, a)
+	for h, least := range map[*lab.Halo]int{better: 0, worse: 3} {
+		if entered := strings.Count(h.Output(), `"to":"active"`); entered < least || h == better && entered != 1 {
+			t.Errorf("active %d times", entered)
+		}
+	}
+}
