@@ -8,9 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/halo-ha/halo/core/control"
 	"github.com/halo-ha/halo/core/kernel/kerneltest"
 	"github.com/halo-ha/halo/core/kernel/rtnl"
 	"github.com/halo-ha/halo/core/kernel/rtnl/inet"
+	"github.com/halo-ha/halo/core/vip"
 )
 
 // TestRoutingWatch changes what is watched while routes come and go: what is
@@ -82,5 +86,31 @@ func TestRoutingWatch(t *testing.T) {
 	await("10.0.0.0/8")
 	if err := w.failure(); err != nil {
 		t.Errorf("failure: %v", err)
+	}
+}
+
+// TestEntriesStatus holds that an address is told of with its interface where that
+// is another than that of its instance, be it a virtual link; and that halo's own
+// mark is not told of.
+func TestEntriesStatus(t *testing.T) {
+	on := func(iface string) vip.AddressStatus {
+		return vip.AddressStatus{Address: vip.Address{Address: inet.Address{Prefix: netip.MustParsePrefix("192.0.2.10/24")}, Interface: iface}}
+	}
+	route := inet.Route{Destination: netip.MustParsePrefix("10.0.0.0/8"), Type: inet.Blackhole, Protocol: inet.ProtocolHalo}
+	foreign := route
+	foreign.Protocol = inet.ProtocolStatic
+	got := entriesStatus(vip.Status{
+		Interface: "vrrp.51", Addresses: []vip.AddressStatus{on("vrrp.51"), on("eth1")}, Error: "why",
+		Routes: []vip.RouteStatus{{EntryStatus: vip.EntryStatus{Present: true, Restores: 2}, Route: route}, {Route: foreign}},
+		Rules:  []vip.RuleStatus{{Rule: inet.Rule{Priority: 100, Table: 7, Protocol: inet.ProtocolHalo}}},
+	})
+	want := control.Entries{
+		Addresses:  []control.VirtualAddress{{Address: "192.0.2.10/24"}, {Address: "192.0.2.10/24", Interface: "eth1"}},
+		Routes:     []control.VirtualEntry{{Entry: "blackhole 10.0.0.0/8", Present: true, Restores: 2}, {Entry: "blackhole 10.0.0.0/8 proto static"}},
+		Rules:      []control.VirtualEntry{{Entry: "priority 100 lookup 7"}},
+		EntryError: "why",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("status (-want +got):\n%s", diff)
 	}
 }

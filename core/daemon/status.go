@@ -84,7 +84,7 @@ func (d *Daemon) describeElection(ctx context.Context, g *config.Generation, s *
 	held := d.election.addresses.Snapshot()
 	tracked := d.election.tracking.snapshot()
 	if fixed, ok := held[staticName]; ok {
-		entries := entriesStatus(fixed, "")
+		entries := entriesStatus(fixed)
 		s.Static = &entries
 	}
 	d.describeTrackers(tracked, g, s)
@@ -193,7 +193,7 @@ func instanceStatus(i *config.Instance, r speaker.RouterSnapshot, held vip.Statu
 	if held.Lost && held.Error != "" {
 		v.Faults = append(v.Faults, held.Error)
 	}
-	v.Entries = entriesStatus(held, i.Interface)
+	v.Entries = entriesStatus(held)
 	if r.Peer.Address.IsValid() {
 		v.Peer = &control.Peer{Address: r.Peer.Address.String(), Priority: r.Peer.Priority, Heard: r.Peer.Heard}
 	}
@@ -204,14 +204,14 @@ func instanceStatus(i *config.Instance, r speaker.RouterSnapshot, held vip.Statu
 }
 
 // entriesStatus is what is held, or to be held, with where an address is when that
-// is not the usual interface.
-func entriesStatus(held vip.Status, usual string) control.Entries {
+// is not the interface of the others.
+func entriesStatus(held vip.Status) control.Entries {
 	all := control.Entries{Addresses: make([]control.VirtualAddress, 0, len(held.Addresses)), EntryError: held.Error}
 	for _, a := range held.Addresses {
 		address := control.VirtualAddress{
 			Address: a.Address.Prefix.String(), Present: a.Present, Restores: uint64(a.Restores), Excluded: a.Excluded, //nolint:gosec // Not negative.
 		}
-		if a.Address.Interface != usual {
+		if a.Address.Interface != held.Interface {
 			address.Interface = a.Address.Interface
 		}
 		all.Addresses = append(all.Addresses, address)
