@@ -16,7 +16,7 @@ GOTESTSUM          := gotest.tools/gotestsum@v1.13.0
 
 # The packages whose tests want the test kernel's IPVS: `make test` runs them
 # once more in there.
-GUEST_PACKAGES ?= ./core/balance ./core/kernel/ipvsnl ./cmd/halo/e2e/balancing
+GUEST_PACKAGES ?= ./core/balance ./core/kernel/ipvsnl ./core/kernel/vmac ./cmd/halo/e2e/balancing
 
 # The plugins that bin/halo-plugins serves, each under a name of its own.
 PLUGINS := halo-check-tcp halo-check-misc
