@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 
 	"github.com/halo-ha/halo/core/control"
 	"github.com/halo-ha/halo/core/kernel/rawsock"
 	"github.com/halo-ha/halo/core/kernel/rtnl"
-	"github.com/halo-ha/halo/core/kernel/rtnl/inet"
 	"github.com/halo-ha/halo/core/radv"
 	"github.com/halo-ha/halo/core/radvspeaker"
 	"github.com/halo-ha/halo/core/vrrp/wire"
@@ -36,33 +34,19 @@ func (hostsKernel) Forwards(link string) bool { return rawsock.ForwardsIPv6(link
 // hostsLinks implements radvspeaker.Links.
 type hostsLinks struct{ view *rtnl.View }
 
-// Find implements radvspeaker.Links. The address may be on a link above the
-// interface, the one with the virtual router's MAC address: hosts are to learn that
-// one (RFC 9568 §8.2.2).
+// Find implements radvspeaker.Links.
 func (h hostsLinks) Find(iface string, address netip.Addr) (radvspeaker.Place, bool) {
-	base, ok := h.view.Link(iface)
-	if !ok {
+	l, ok := h.view.Link(iface)
+	if !ok || !l.Up {
 		return radvspeaker.Place{}, false
 	}
-	if usable(&base, address) {
-		return placeOf(&base), true
-	}
-	for i := range h.view.Links {
-		if l := &h.view.Links[i]; l.Parent == base.Index && l.Kind == "macvlan" && usable(l, address) {
-			return placeOf(l), true
+	for _, a := range l.Addresses {
+		if a.Addr() == address && !a.Tentative && !a.Duplicate {
+			hardware, _ := net.ParseMAC(l.MAC) // None is empty, as it should be.
+			return radvspeaker.Place{Link: l.Name, Index: l.Index, Hardware: string(hardware)}, true
 		}
 	}
 	return radvspeaker.Place{}, false
-}
-
-// usable says whether an address of a link can be sent from.
-func usable(l *rtnl.Link, address netip.Addr) bool {
-	return l.Up && slices.ContainsFunc(l.Addresses, func(a inet.Address) bool { return a.Addr() == address && !a.Tentative && !a.Duplicate })
-}
-
-func placeOf(l *rtnl.Link) radvspeaker.Place {
-	hardware, _ := net.ParseMAC(l.MAC) // None is empty, as it should be.
-	return radvspeaker.Place{Link: l.Name, Index: l.Index, Hardware: string(hardware)}
 }
 
 // advertised are the routers of IPv6, with what hosts are to be told of them.
@@ -72,8 +56,8 @@ func advertised(routers map[string]router) map[string]radvspeaker.Router {
 		if r.family != wire.IPv6 {
 			continue
 		}
-		first := r.addresses[0]
-		told := radvspeaker.Router{Interface: first.On(r.instance.Interface), Source: first.Addr()}
+		first := r.located()[0]
+		told := radvspeaker.Router{Interface: first.iface, Source: first.Addr}
 		if a := r.instance.RouterAdvertisement; a != nil {
 			c := a.Radv()
 			told.Config = &c

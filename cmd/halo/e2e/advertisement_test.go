@@ -65,15 +65,16 @@ func TestRouterAdvertisements(t *testing.T) {
 	forwarding(b, "1")
 	const keys = `max_interval = "4s", prefixes = ["2001:db8::/64"]`
 	better := a.Halo(advertisingConfig(150, keys))
-	other := b.Halo(advertisingConfig(100, keys))
 	n.WaitOwner(linkVIP6, a)
+	other := b.Halo(advertisingConfig(100, keys))
+	other.WaitState(t, "VI_1", "backup")
 	lab.Eventually(t, "the client has a default route and an address", func() bool {
 		return hasDefaultRoute(t, client) && hasAddressIn(client, "2001:db8::")
 	})
 	if s := advertisement(t, better); s.State != "advertising" || !s.DefaultRouter || s.Source != linkVIP6 || s.Interface != "eth0" || s.Sent == 0 {
 		t.Errorf("the active router says %+v", s)
 	}
-	if s := advertisement(t, other); s.State != "silent" || s.DefaultRouter || s.Sent != 0 {
+	if s := advertisement(t, other); s.State != "silent" || s.DefaultRouter || s.Interface != "" {
 		t.Errorf("the backup says %+v", s)
 	}
 	// From here on the client's route is never gone.
@@ -119,6 +120,42 @@ func TestRouterAdvertisements(t *testing.T) {
 // hasAddressIn says whether a client has made itself an address that begins so.
 func hasAddressIn(client *lab.Host, begin string) bool {
 	return slices.ContainsFunc(client.Addresses6("eth0"), func(p netip.Prefix) bool { return strings.HasPrefix(p.String(), begin) })
+}
+
+// Behind a virtual MAC address hosts do not even learn another one.
+func TestRouterAdvertisementsFromAVirtualMAC(t *testing.T) {
+	t.Parallel()
+	n := lab.New(t)
+	a, b, client := n.Host("a"), n.Host("b"), n.Host("client")
+	forwarding(a, "1")
+	forwarding(b, "1")
+	const keys = `max_interval = "4s", prefixes = ["2001:db8::/64"]`
+	config := func(priority int) string {
+		return strings.Replace(advertisingConfig(priority, keys), "router_advertisement", "vmac = true\nrouter_advertisement", 1)
+	}
+	better := a.Halo(config(150))
+	better.WaitState(t, "VI_1", "active")
+	other := b.Halo(config(100))
+	const virtual = "00:00:5e:00:02:33" // RFC 9568 §7.3
+	lab.Eventually(t, "the client has a default route and knows whose it is", func() bool {
+		return hasDefaultRoute(t, client) && hasAddressIn(client, "2001:db8::") && client.Neighbour("eth0", linkVIP6).String() == virtual
+	})
+	changes := client.Start("ip", "-6", "monitor", "route")
+	better.Kill()
+	a.Pull()
+	lab.Eventually(t, "b advertises", func() bool { s := advertisement(t, other); return s.State == "advertising" && s.Sent > 1 })
+	if s := advertisement(t, other); s.Interface == "eth0" || !s.DefaultRouter {
+		t.Errorf("b says %+v", s)
+	}
+	if out, err := client.Output("ping", "-6", "-c", "1", "-W", "20", vip6); err != nil {
+		t.Errorf("b does not answer: %v\n%s", err, out)
+	}
+	if mac := client.Neighbour("eth0", linkVIP6).String(); mac != virtual || !hasDefaultRoute(t, client) {
+		t.Errorf("the client finds its router at %s", mac)
+	}
+	if out := changes.Output(); !changes.Alive() || strings.Contains(out, "Deleted default") {
+		t.Errorf("the client's routes changed:\n%s", out)
+	}
 }
 
 // A host that asks is answered long before the next advertisement is due.
