@@ -22,6 +22,7 @@ const silence = 300 * time.Millisecond
 //
 //rfc:9568/6.1-3 positive negative
 //rfc:9568/6.4.3-7 positive negative
+//rfc:9568/6.4.3-15 positive negative
 //rfc:3768/6.4.3-3 positive negative
 func TestClosedAddresses(t *testing.T) {
 	kerneltest.RequireTool(t, "nft")

@@ -97,7 +97,7 @@ func rfc9568Active() []Requirement {
 		{ID: "6.4.3-12", Level: Step, Text: "Addresses are compared as numbers, in the order of the network's bytes."},
 		{ID: "6.4.3-13", Level: Step, Text: "Any other advertisement is discarded and answered at once by one of the active router.", Excuse: Departs, Reason: "One from the own address is not answered, or a network that reflects would echo for ever; what is read after a stall is answered by the overdue advertisement."},
 		{ID: "6.4.3-14", Level: Step, Text: "An active router does not ask whether Preempt_Mode is on."},
-		{ID: "6.4.3-15", Level: MustNot, Text: "With Accept_Mode false an active router drops neighbor solicitations and advertisements.", Excuse: Inapplicable, Reason: "Nothing is dropped: there is no filter for Accept_Mode false."},
+		{ID: "6.4.3-15", Level: MustNot, Text: "With Accept_Mode false an active router drops neighbor solicitations and advertisements."},
 	}
 }
 
