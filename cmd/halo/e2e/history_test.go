@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/halo-ha/halo/core/control"
+	"github.com/halo-ha/halo/core/journal"
 	"github.com/halo-ha/halo/core/kernel/kerneltest/lab"
 )
 
@@ -48,6 +50,22 @@ func lastTold(t *testing.T, h *lab.Halo, instance string) string {
 	}
 	_, state, _ := strings.Cut(list[len(list)-1], " -> ")
 	return state
+}
+
+// lastEvent is the state that an instance is in by the last event of it, as who is
+// notified gets it.
+func lastEvent(t *testing.T, h *lab.Halo, instance string) string {
+	t.Helper()
+	all, err := control.NewClient(h.Socket()).Events(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range slices.Backward(all.Events) {
+		if e.Kind == journal.State && e.Object == (journal.Object{Type: journal.Instance, Name: instance}) {
+			return e.To
+		}
+	}
+	return ""
 }
 
 // cut has a switch lose the advertisements that a rule's words match, "" for all

@@ -1,15 +1,20 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/halo-ha/halo/core/control"
 	"github.com/halo-ha/halo/core/kernel/kerneltest/lab"
 )
 
@@ -92,9 +97,9 @@ func TestR25DuplicateVRID(t *testing.T) {
 }
 
 // TestR34MassFailover: two hundred instances take over at once from a router that
-// has died, while nobody takes the events, of which each change tells one: their
-// pipe is full. All are active and announced, and advertisements leave so
-// regularly that a third router takes nothing over.
+// has died, while who is notified takes a second for each event, and nobody reads
+// the log, whose pipe is full. All are active and announced, and advertisements
+// leave so regularly that a third router takes nothing over.
 func TestR34MassFailover(t *testing.T) {
 	t.Parallel()
 	const many = 200
@@ -135,6 +140,7 @@ addresses         = ["198.51.100.%d/24"]
 		}
 	}
 	follow(a)
+	taken := takeSlowly(t, next)
 	dying.Kill()
 	lab.Eventually(t, "all addresses on b", owns(b))
 	follow(b)
@@ -156,10 +162,37 @@ addresses         = ["198.51.100.%d/24"]
 			t.Errorf("on the third router %s is %s after %d transitions", name, s.State, s.Counters["transitions"])
 		}
 	}
+	if n := taken.Load(); n == 0 || n >= many {
+		t.Errorf("%d events were taken meanwhile, want some and not all", n)
+	}
 	set := []unix.PollFd{{Fd: int32(stderr.Fd()), Events: unix.POLLOUT}}
 	if writable, err := unix.Poll(set, 0); err != nil || writable != 0 {
 		t.Errorf("somebody has taken the events: %d, %v", writable, err)
 	}
+}
+
+// takeSlowly follows a halo's events until the test ends, a second for each.
+func takeSlowly(t *testing.T, h *lab.Halo) *atomic.Int64 {
+	t.Helper()
+	var taken atomic.Int64
+	ctx, cancel := context.WithCancel(t.Context())
+	var follower sync.WaitGroup
+	follower.Go(func() {
+		// However it ends: that is the business of other tests.
+		_ = control.NewClient(h.Socket()).Follow(ctx, "", func(e control.Events) error {
+			for range e.Events {
+				select {
+				case <-time.After(time.Second):
+					taken.Add(1)
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+			return nil
+		})
+	})
+	t.Cleanup(func() { cancel(); follower.Wait() })
+	return &taken
 }
 
 // fullPipe is the writing end of a pipe that is full and that nobody reads.
