@@ -118,6 +118,15 @@ func commonTable(routes []inet.Route) inet.RouteFilter {
 	return inet.RouteFilter{Table: table}
 }
 
+// commonMark is whose all the routes are, or nobody's where they differ.
+func commonMark(routes []inet.Route) inet.Protocol {
+	mark := routes[0].ProtocolOrDefault()
+	if slices.ContainsFunc(routes, func(r inet.Route) bool { return r.ProtocolOrDefault() != mark }) {
+		return inet.ProtocolNone
+	}
+	return mark
+}
+
 // DelRoutes deletes the routes of these identities and marks; zero is halo's.
 // What is missing counts as deleted, and the routes of others stay. Every route
 // is tried; what failed is in an inet.BatchError.
@@ -128,7 +137,9 @@ func (h *Handle) DelRoutes(routes []inet.Route) error {
 	// Asked to delete an IPv4 route without a metric, the kernel takes one with
 	// whatever metric if there is none without.
 	if slices.ContainsFunc(routes, func(r inet.Route) bool { return r.Is4() && r.Metric == 0 }) {
-		present, err := h.Routes(commonTable(routes))
+		filter := commonTable(routes)
+		filter.Protocol = commonMark(routes) // Else it may be the whole Internet's.
+		present, err := h.Routes(filter)
 		if err != nil {
 			return fmt.Errorf("delete routes: %w", err)
 		}

@@ -224,6 +224,32 @@ func TestDelRoutesDoesNotTakeAnotherMetric(t *testing.T) {
 	}
 }
 
+// Among the whole Internet's routes, only halo's are looked at: every route that is
+// read costs memory.
+func TestDelRoutesReadsHalosAlone(t *testing.T) {
+	h := openIn(t, routed(t))
+	const others = 2000
+	var crowd []inet.Route
+	for _, p := range many(others, 32) {
+		crowd = append(crowd, inet.Route{Destination: p, Type: inet.Blackhole, Protocol: inet.ProtocolBIRD})
+	}
+	if err := h.PutRoutes(crowd); err != nil {
+		t.Fatal(err)
+	}
+	own := []inet.Route{{Destination: prefix("203.0.113.0/24"), NextHops: []inet.NextHop{{Gateway: addr("192.0.2.254")}}}}
+	spent := testing.AllocsPerRun(3, func() {
+		if err := errors.Join(h.PutRoutes(own), h.DelRoutes(own)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if spent >= others/2 {
+		t.Errorf("putting and deleting a route among %d others takes %.0f allocations", others, spent)
+	}
+	if got := halos(t, h); len(got) != 0 {
+		t.Errorf("left are %v", got)
+	}
+}
+
 func TestRouteErrorsNameWhatFailed(t *testing.T) {
 	n := routed(t)
 	h := openIn(t, n)
