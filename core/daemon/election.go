@@ -195,7 +195,7 @@ func (e *election) speakerOf(p place) *running {
 		Open: func(socket speaker.Socket, ready chan<- struct{}) (speaker.Conn, error) {
 			return e.sockets.open(p, socket, ready)
 		},
-		Addresses: holder{e, p}, Observer: e, Groups: e.groups,
+		Addresses: holder{e, p}, Observer: witness{e, p}, Groups: e.groups,
 	})}
 	e.speakers[p] = s
 	if e.view != nil {

@@ -13,14 +13,22 @@ import (
 // What the election's drivers tell goes to the journal and to the log, and where it
 // bears on the election, back to the router it is about.
 
+// witness is told by the speaker of one place what its routers do.
+type witness struct {
+	*election
+	place place
+}
+
 // Changed implements speaker.Observer.
-func (e *election) Changed(instance string, at time.Time, what vrrp.Action) {
+func (e witness) Changed(instance string, at time.Time, what vrrp.Action) {
 	switch a := what.(type) {
 	case vrrp.StateChanged:
 		e.journal.Record(stateEvent(instance, at, a))
 		e.stateChanged(instance, at, a)
-		e.watchAddresses(instance, a.To)
-		e.advertising.SetActive(instance, a.To == vrrp.Active)
+		if e.counts(instance) {
+			e.watchAddresses(instance, a.To)
+			e.advertising.SetActive(instance, a.To == vrrp.Active)
+		}
 	case vrrp.EffectiveChanged:
 		e.journal.Record(priorityEvent(instance, at, a))
 		e.logger.Info("priority changed", "instance", instance, "from", a.From, "to", a.To, "reason", a.Detail)
@@ -30,6 +38,13 @@ func (e *election) Changed(instance string, at time.Time, what vrrp.Action) {
 	case *vrrp.SendAdvert, vrrp.AcquireAddresses, vrrp.ReleaseAddresses, vrrp.Announce, vrrp.Standing:
 		// The speaker sees to these.
 	}
+}
+
+// counts says whether what a router did here is the last that is known of it. Of one
+// that a reload has moved, the end here may be told after the beginning there.
+func (e witness) counts(instance string) bool {
+	s := e.places.of(instance)
+	return s == nil || s.place == e.place
 }
 
 // watchAddresses listens for who else claims the addresses of an instance that is
