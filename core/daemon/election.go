@@ -86,6 +86,8 @@ type running struct {
 	*speaker.Speaker
 	place
 	cancel context.CancelFunc
+	// told says that it knows of its interface.
+	told bool
 }
 
 // sockets is what speakers reach the wire and the clock through.
@@ -112,7 +114,7 @@ func newElection(kernel *rtnl.Handle, announcer vip.Announcer, s sockets, j *jou
 	e.tracking = newTracking(tracked{e}, j, logger)
 	e.conflicts = newConflicts(e.post, j, logger)
 	e.presence = newPresence(announcer, logger)
-	e.virtual = newVirtualLinks(kernel, logger)
+	e.virtual = newVirtualLinks(kernel, e.virtualChanged, logger)
 	e.advertising = radvspeaker.New(radvspeaker.Options{Kernel: hostsKernel{}, Log: logger})
 	e.routing = newRoutingWatch(func(v *rtnl.RoutingView) { e.addresses.RoutingChanged(v.Routes, v.Rules) }, logger)
 	e.addresses = vip.New(vip.Kernel{Addresses: kernel, Routes: kernel, Rules: kernel}, announcer, e, logger)
@@ -198,9 +200,7 @@ func (e *election) speakerOf(p place) *running {
 		Addresses: holder{e, p}, Observer: witness{e, p}, Groups: e.groups,
 	})}
 	e.speakers[p] = s
-	if e.view != nil {
-		s.SetLink(linkOf(e.view, p, e.moving))
-	}
+	e.tellLink(s)
 	if p.virtual.Name != "" {
 		e.virtual.hold(p.virtual.Name)
 	}
@@ -255,12 +255,30 @@ func (e *election) linksChanged(view *rtnl.View) {
 
 // tellLinks tells every speaker of its interface. mu is held.
 func (e *election) tellLinks() {
+	for _, s := range e.speakers {
+		e.tellLink(s)
+	}
+}
+
+// tellLink tells a speaker of its interface, once that is known: a link that is
+// only just being made is not missing. mu is held.
+func (e *election) tellLink(s *running) {
 	if e.view == nil {
 		return
 	}
-	for p, s := range e.speakers {
-		s.SetLink(linkOf(e.view, p, e.moving))
+	link := linkOf(e.view, s.place, e.moving)
+	if !s.told && !link.Exists && s.virtual.Name != "" && !e.virtual.hasFailed(s.virtual.Name) {
+		return
 	}
+	s.told = true
+	s.SetLink(link)
+}
+
+// virtualChanged tells the speakers after an attempt to make their links.
+func (e *election) virtualChanged() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.tellLinks()
 }
 
 // linkOf is what a speaker is told of its interface: the addresses of the family

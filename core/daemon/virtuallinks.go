@@ -19,13 +19,16 @@ import (
 
 // virtualLinks keeps the links with virtual MAC addresses, and the packet filter,
 // as the configuration wants them. It has a goroutine of its own, which waits for
-// the kernel; everybody else leaves notes. Until its link is there, and set up, a
-// virtual router is in fault like any other whose interface is missing.
+// the kernel; everybody else leaves notes. A virtual router waits until its link is
+// there and set up; where that fails, or the link goes, it is in fault like any
+// other whose interface is missing.
 type virtualLinks struct {
 	keeper *vmac.Keeper
 	table  *filter.Table
 	logger *slog.Logger
 	wake   chan struct{}
+	// changed is called when other things fail than did. It may wait.
+	changed func()
 
 	mu      sync.Mutex
 	applied bool // without a configuration nobody knows what an earlier run's is worth
@@ -66,9 +69,9 @@ const (
 	retryVirtual = time.Second
 )
 
-func newVirtualLinks(kernel *rtnl.Handle, logger *slog.Logger) *virtualLinks {
+func newVirtualLinks(kernel *rtnl.Handle, changed func(), logger *slog.Logger) *virtualLinks {
 	return &virtualLinks{
-		keeper: vmac.New(kernel), table: filter.New(), logger: logger, wake: make(chan struct{}, 1),
+		keeper: vmac.New(kernel), table: filter.New(), logger: logger, wake: make(chan struct{}, 1), changed: changed,
 		used: map[string]int{}, failed: map[string]error{}, made: map[string]bool{},
 	}
 }
@@ -242,13 +245,25 @@ func (v *virtualLinks) enforce(rules filter.Wanted, failed map[string]error) {
 // tell logs what fails now and did not before.
 func (v *virtualLinks) tell(failed map[string]error) {
 	v.mu.Lock()
-	defer v.mu.Unlock()
+	news := len(failed) != len(v.failed)
 	for name, err := range failed {
 		if before := v.failed[name]; before == nil || before.Error() != err.Error() {
+			news = true
 			v.logger.Error("virtual MAC addresses or accept are not as configured", "error", err)
 		}
 	}
 	v.failed = failed
+	v.mu.Unlock()
+	if news {
+		v.changed()
+	}
+}
+
+// hasFailed tells whether the last attempt to make a link was in vain.
+func (v *virtualLinks) hasFailed(name string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.failed[name] != nil
 }
 
 // remove takes everything away at the end.

@@ -101,7 +101,7 @@ address = "192.0.2.10:53"
 protocol = "udp"
 real_server = [{ address = "192.0.2.30:53" }]
 `)
-	v := newVirtualLinks(nil, nil)
+	v := newVirtualLinks(nil, nil, nil)
 	v.apply(&all)
 	if want := []netip.Addr{netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("192.0.2.13")}; !slices.Equal(v.closed, want) {
 		t.Errorf("closed are %v, want %v", v.closed, want)

@@ -180,6 +180,12 @@ func TestVirtualMACSaysGoodbye(t *testing.T) {
 	if instance.Reason != "active_resigned" {
 		t.Errorf("the other one took over because of %s", instance.Reason)
 	}
+	// While its link is being made a router waits, and has no fault.
+	for _, r := range []*lab.Halo{h, other} {
+		if strings.Contains(r.Output(), "fault") {
+			t.Errorf("a router was in fault:\n%s", r.Output())
+		}
+	}
 }
 
 // Routers of one group that send from different MAC addresses hear each other.
