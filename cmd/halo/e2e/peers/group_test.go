@@ -69,7 +69,7 @@ func (g *group) add(name string, priority int) *router {
 	r.start(r)
 	g.routers = append(g.routers, r)
 	if r.halo != nil {
-		g.halos[r.source] = r.host.MAC("eth0").String()
+		g.halos[r.source] = r.mac().String()
 	}
 	return r
 }

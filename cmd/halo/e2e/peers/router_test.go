@@ -87,10 +87,20 @@ func startKeepalived(r *router) {
 	r.onInterface()
 }
 
-// onInterface is for those who put the virtual address on eth0.
+// onInterface is for those who put the virtual address on eth0, or on a link with
+// the virtual MAC address.
 func (r *router) onInterface() {
-	r.owns = func() bool { return r.host.HasAddress("eth0", r.vip()) }
-	r.mac = func() net.HardwareAddr { return r.host.MAC("eth0") }
+	r.owns = func() bool { return r.host.HasAddress(r.link(), r.vip()) }
+	r.mac = func() net.HardwareAddr {
+		if !r.vmac {
+			return r.host.MAC("eth0")
+		}
+		mac, err := net.ParseMAC(r.virtualMAC())
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		return mac
+	}
 }
 
 func startFRR(r *router) {
@@ -119,6 +129,9 @@ advert_interval   = %q
 preempt           = %t
 addresses         = [%s]
 `, vrid, s.version, s.priority, s.interval, !s.noPreempt, quoted(s.vips()))
+	if s.vmac {
+		b.WriteString("vmac = true\n")
+	}
 	if s.unicast {
 		fmt.Fprintf(&b, "source_address = %q\nunicast_peers = [", s.source(s.host))
 		for _, p := range s.peers() {
@@ -160,6 +173,9 @@ vrrp_instance VI_1 {
 `, s.version, vrid, s.priority, s.interval.Seconds())
 	if s.noPreempt {
 		b.WriteString("  nopreempt\n")
+	}
+	if s.vmac {
+		fmt.Fprintf(&b, "  use_vmac %s\n", s.link())
 	}
 	if s.auth != "" {
 		fmt.Fprintf(&b, "  authentication {\n    auth_type %s\n    auth_pass %s\n  }\n", strings.ToUpper(s.auth), password)
@@ -207,12 +223,12 @@ func (r *router) settled() {
 		return
 	}
 	const burst = 5 // announcements at once
-	said := "Sending gratuitous ARP on eth0 for "
+	said := "Sending gratuitous ARP on "
 	if r.ipv6 {
-		said = "Sending unsolicited Neighbour Advert on eth0 for "
+		said = "Sending unsolicited Neighbour Advert on "
 	}
 	lab.Eventually(r.t, "Keepalived has announced the address", func() bool {
-		return strings.Count(r.Output(), said+r.vip()+"\n") >= burst
+		return strings.Count(r.Output(), said+r.link()+" for "+r.vip()+"\n") >= burst
 	})
 }
 

@@ -17,6 +17,7 @@ type form struct {
 	auth    string // "pass" or "ah", version 2 only; empty = no authentication
 	ipv6    bool   // version 3 only
 	unicast bool
+	vmac    bool // the virtual MAC address, on all but vrrpd, which has no other
 	// interval is also the unit of all windows: long enough for a loaded machine.
 	interval time.Duration
 }
@@ -32,6 +33,8 @@ var forms = []form{
 	{name: "v2ahunicast", version: 2, auth: "ah", unicast: true, interval: time.Second},
 	{name: "v3unicast", version: 3, unicast: true, interval: half},
 	{name: "v3ipv6unicast", version: 3, ipv6: true, unicast: true, interval: half},
+	{name: "v3vmac", version: 3, vmac: true, interval: half},
+	{name: "v3ipv6vmac", version: 3, ipv6: true, vmac: true, interval: half},
 }
 
 // half a second is the interval of version 3, which has no shorter one in version 2.
@@ -54,6 +57,25 @@ func (f form) vip() string {
 	vips := f.vips()
 	address, _, _ := strings.Cut(vips[len(vips)-1], "/")
 	return address
+}
+
+// link is the interface that the virtual addresses are on.
+func (f form) link() string {
+	switch {
+	case !f.vmac:
+		return "eth0"
+	case f.ipv6:
+		return fmt.Sprintf("vrrp6.%d", vrid)
+	}
+	return fmt.Sprintf("vrrp.%d", vrid)
+}
+
+// virtualMAC is the MAC address of the virtual router (RFC 9568 §7.3).
+func (f form) virtualMAC() string {
+	if f.ipv6 {
+		return fmt.Sprintf("00:00:5e:00:02:%02x", vrid)
+	}
+	return fmt.Sprintf("00:00:5e:00:01:%02x", vrid)
 }
 
 // source is the address that the router on the host with a number speaks from.
@@ -104,13 +126,11 @@ var peerTable = map[string]peer{
 			"v2pass": vrrpdAuthentication, "v2ah": vrrpdAuthentication, "v2passunicast": vrrpdAuthentication, "v2ahunicast": vrrpdAuthentication,
 			"v2unicast": vrrpdUnicast, "v3unicast": vrrpdUnicast, "v3ipv6unicast": vrrpdUnicast,
 		},
-		cannotReannounce: "vrrpd announces only when it becomes active",
-		cannotTidy:       "vrrpd does not wait until zebra has taken the macvlan down, and that request may get lost",
-		cannotSpeakAtOnce: map[string]string{
-			"v3ipv6": "vrrpd speaks from the macvlan, whose address it cannot use before zebra has taken it out of protodown: its first advertisement is lost",
-		},
-		cannotCompare: map[string]string{"v3ipv6": "vrrpd yields to any router of its priority"},
-		cannotSeeLink: "vrrpd goes on while its interface has no carrier, and counts as silence what it could not hear",
+		cannotReannounce:  "vrrpd announces only when it becomes active",
+		cannotTidy:        "vrrpd does not wait until zebra has taken the macvlan down, and that request may get lost",
+		cannotSpeakAtOnce: map[string]string{"v3ipv6": vrrpdLate, "v3ipv6vmac": vrrpdLate},
+		cannotCompare:     map[string]string{"v3ipv6": vrrpdYields, "v3ipv6vmac": vrrpdYields},
+		cannotSeeLink:     "vrrpd goes on while its interface has no carrier, and counts as silence what it could not hear",
 	},
 }
 
@@ -118,6 +138,12 @@ var peerTable = map[string]peer{
 const (
 	vrrpdAuthentication = "vrrpd has no authentication"
 	vrrpdUnicast        = "vrrpd has no peers, only the group"
+)
+
+// What vrrpd does otherwise over IPv6.
+const (
+	vrrpdLate   = "vrrpd speaks from the macvlan, whose address it cannot use before zebra has taken it out of protodown: its first advertisement is lost"
+	vrrpdYields = "vrrpd yields to any router of its priority"
 )
 
 // groups are who stands beside whom: the best router first, which is the
@@ -129,7 +155,7 @@ var groups = []struct {
 	only    []string // the forms that are played; none = all
 }{
 	// What halo alone does to another transport, it does in one form of each version.
-	{[]string{"halo", "halo"}, "frr", []string{"v2", "v2pass", "v2ah", "v3", "v3ipv6", "v2ahunicast", "v3unicast", "v3ipv6unicast"}},
+	{[]string{"halo", "halo"}, "frr", []string{"v2", "v2pass", "v2ah", "v3", "v3ipv6", "v2ahunicast", "v3unicast", "v3ipv6unicast", "v3vmac", "v3ipv6vmac"}},
 	{[]string{"halo", "keepalived"}, "frr", nil},
 	{[]string{"keepalived", "halo"}, "halo", nil},
 	{[]string{"halo", "frr"}, "keepalived", nil},
