@@ -7,22 +7,16 @@
 // safely is sdk/script's work. cmd/halo-plugins calls Plugin; the SDK calls a
 // Checker from one goroutine at a time.
 //
-// Read Settings first, then verdict.go.
+// Read Settings first, then Checker.
 package misc
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/netip"
-	"os"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/halo-ha/halo/sdk"
 	"github.com/halo-ha/halo/sdk/check"
-	"github.com/halo-ha/halo/sdk/schema"
 	"github.com/halo-ha/halo/sdk/script"
 )
 
@@ -50,50 +44,24 @@ func Type() check.Type {
 }
 
 func build(runner *script.Runner, s Settings) (check.Checker, error) {
-	for i, argument := range s.Command {
-		if strings.ContainsRune(argument, 0) {
-			return nil, schema.Invalid(fmt.Sprintf("command[%d]", i), "", "holds a zero byte")
-		}
+	probe, err := runner.Probe(s.Command, script.Dialect(s.Dialect))
+	if err != nil {
+		return nil, err
 	}
-	if len(s.Command) == 0 || s.Command[0] == "" {
-		return nil, schema.Invalid("command[0]", "an absolute path", "names no program")
-	}
-	if err := script.Verify(s.Command[0]); err != nil {
-		return nil, schema.Invalid("command[0]", "", "%v", err)
-	}
-	return &Checker{script: runner.Script(), command: s.Command, dialect: dialect(s.Dialect)}, nil
+	return &Checker{probe}, nil
 }
 
 // Checker runs one probe's program.
-type Checker struct {
-	script  *script.Script
-	command []string
-	dialect dialect
-}
+type Checker struct{ probe *script.Probe }
 
-// Check runs the program once. It returns when the program's whole process
-// group has ended, which may be after the deadline: by then the SDK has told
-// of the timeout, and it starts no second copy.
+// Check runs the program once.
 func (c *Checker) Check(ctx context.Context, t check.Target) check.Result {
-	ended, err := c.script.Run(ctx, script.Command{
-		Args: c.command,
-		Env:  script.Environment(os.Environ(), facts(ctx, t)...),
-	})
-	switch {
-	case err == nil:
-		return c.dialect.verdict(ended)
-	case errors.Is(err, context.DeadlineExceeded):
-		return check.Failed(check.ReasonTimeout, withLine("still running at the timeout, ended", ended.Output))
-	case errors.Is(err, script.ErrAlive) && !errors.Is(ctx.Err(), context.Canceled):
-		return check.Failed(check.ReasonTimeout, err.Error())
-	}
-	// It could not be executed, or the probe is no longer wanted.
-	return check.NotKnown(check.ReasonLocalError, err.Error())
+	return c.probe.Run(ctx, facts(t)...)
 }
 
 // facts tells the program whom the probe is for. A fact that the probe does
 // not have is left out, so that "unset" and "empty" need not be told apart.
-func facts(ctx context.Context, t check.Target) []string {
+func facts(t check.Target) []string {
 	env := make([]string, 0, 8)
 	add := func(name, value string) {
 		if value != "" {
@@ -112,9 +80,6 @@ func facts(ctx context.Context, t check.Target) []string {
 	add("PROTOCOL", t.Protocol)
 	if t.Bind.IsValid() {
 		add("BIND", t.Bind.String())
-	}
-	if deadline, ok := ctx.Deadline(); ok {
-		add("TIMEOUT", strconv.FormatFloat(time.Until(deadline).Seconds(), 'f', 3, 64))
 	}
 	return env
 }

@@ -5,8 +5,8 @@
 // directory and a cleaned environment, and inherits no descriptor. It is never
 // run twice at once. When its time is over the whole group is ended, SIGTERM
 // first and SIGKILL after, and what a script leaves running in its group is
-// ended with it. A run costs no thread while it lasts. The package decides
-// nothing about what an exit code means and interprets no shell syntax.
+// ended with it. A run costs no thread while it lasts. What an exit code means is a
+// Dialect of the caller's choice. The package interprets no shell syntax.
 //
 // # When this process dies
 //
@@ -19,7 +19,7 @@
 // make itself the reaper of orphans: it would then have to reap, and could
 // not tell, the children of everybody else in the same process.
 //
-// Read Script first, then Verify.
+// Read Probe first, then Script and Verify.
 package script
 
 import (

@@ -1,4 +1,4 @@
-package misc
+package script
 
 import (
 	"bytes"
@@ -9,22 +9,23 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/halo-ha/halo/sdk/check"
-	"github.com/halo-ha/halo/sdk/script"
 )
 
-// dialect is what exit codes mean. Its values are the words of the setting.
-type dialect string
+// Dialect is what the exit codes of a program mean. Its values are the words a
+// person writes as `dialect`: which one is meant is never guessed.
+type Dialect string
 
 // The dialects.
 const (
-	// keepalived is MISC_CHECK: 0 is good, everything else is bad.
-	keepalived dialect = "keepalived"
-	// keepalivedDynamic is MISC_CHECK with misc_dynamic: 0 is good at the
+	// Keepalived is that of MISC_CHECK and of vrrp_script: 0 is good, everything
+	// else is bad.
+	Keepalived Dialect = "keepalived"
+	// KeepalivedDynamic is MISC_CHECK with misc_dynamic: 0 is good at the
 	// configured weight, 1 is bad, 2 to 255 are good at the weight code - 2.
-	keepalivedDynamic dialect = "keepalived-dynamic"
-	// nagios is a monitoring plugin: 0 OK and 1 WARNING are good, 2 CRITICAL is
+	KeepalivedDynamic Dialect = "keepalived-dynamic"
+	// Nagios is a monitoring plugin: 0 OK and 1 WARNING are good, 2 CRITICAL is
 	// bad, 3 UNKNOWN is not known, and no other code exists.
-	nagios dialect = "nagios"
+	Nagios Dialect = "nagios"
 )
 
 // The exit codes of monitoring plugins.
@@ -38,12 +39,12 @@ const (
 // firstWeight is the exit code that means weight 0 in keepalived-dynamic.
 const firstWeight = 2
 
-// verdict turns how a program ended into the probe's result.
-func (d dialect) verdict(ended script.Ended) check.Result {
+// Verdict turns how a program ended into the probe's result.
+func (d Dialect) Verdict(ended Ended) check.Result {
 	switch d {
-	case keepalived:
+	case Keepalived:
 		return keepalivedVerdict(ended)
-	case keepalivedDynamic:
+	case KeepalivedDynamic:
 		if ended.Signal == 0 && ended.Code >= firstWeight {
 			weight := ended.Code - firstWeight
 			result := check.Passed(firstLine(ended.Output))
@@ -51,13 +52,13 @@ func (d dialect) verdict(ended script.Ended) check.Result {
 			return result
 		}
 		return keepalivedVerdict(ended)
-	case nagios:
+	case Nagios:
 		return nagiosVerdict(ended)
 	}
 	return check.NotKnown(check.ReasonLocalError, fmt.Sprintf("dialect %q is not known", string(d)))
 }
 
-func keepalivedVerdict(ended script.Ended) check.Result {
+func keepalivedVerdict(ended Ended) check.Result {
 	switch {
 	case ended.Signal != 0:
 		return check.Failed(check.ReasonSignal, withLine("ended by "+unix.SignalName(ended.Signal), ended.Output))
@@ -69,7 +70,7 @@ func keepalivedVerdict(ended script.Ended) check.Result {
 
 // nagiosVerdict knows nothing of a program that ended by a signal or with a
 // code that no monitoring plugin has: it gave no verdict.
-func nagiosVerdict(ended script.Ended) check.Result {
+func nagiosVerdict(ended Ended) check.Result {
 	text, metrics := parseNagios(ended.Output)
 	var result check.Result
 	switch {

@@ -1,4 +1,4 @@
-package misc
+package script
 
 import (
 	"fmt"
@@ -10,7 +10,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/halo-ha/halo/sdk/check"
-	"github.com/halo-ha/halo/sdk/script"
 )
 
 const noWeight = -1
@@ -24,48 +23,48 @@ func weightOf(r check.Result) int {
 
 // TestVerdict has a row for every kind of end in every dialect.
 func TestVerdict(t *testing.T) {
-	exit := func(code int, output string) script.Ended {
-		return script.Ended{Code: code, Output: []byte(output)}
+	exit := func(code int, output string) Ended {
+		return Ended{Code: code, Output: []byte(output)}
 	}
-	segfault := script.Ended{Code: -1, Signal: syscall.SIGSEGV, Output: []byte("so far\n")}
+	segfault := Ended{Code: -1, Signal: syscall.SIGSEGV, Output: []byte("so far\n")}
 	tests := []struct {
-		dialect dialect
-		ended   script.Ended
+		dialect Dialect
+		ended   Ended
 		outcome check.Outcome
 		reason  check.Reason
 		weight  int
 		detail  string
 	}{
-		{keepalived, exit(0, ""), check.Pass, check.ReasonNone, noWeight, ""},
-		{keepalived, exit(0, "fine\nreally"), check.Pass, check.ReasonNone, noWeight, "fine"},
-		{keepalived, exit(1, ""), check.Fail, check.ReasonExit, noWeight, "exit code 1"},
-		{keepalived, exit(1, "\n  no route \n"), check.Fail, check.ReasonExit, noWeight, "exit code 1: no route"},
-		{keepalived, exit(2, ""), check.Fail, check.ReasonExit, noWeight, "exit code 2"},
-		{keepalived, exit(255, ""), check.Fail, check.ReasonExit, noWeight, "exit code 255"},
-		{keepalived, segfault, check.Fail, check.ReasonSignal, noWeight, "ended by SIGSEGV: so far"},
+		{Keepalived, exit(0, ""), check.Pass, check.ReasonNone, noWeight, ""},
+		{Keepalived, exit(0, "fine\nreally"), check.Pass, check.ReasonNone, noWeight, "fine"},
+		{Keepalived, exit(1, ""), check.Fail, check.ReasonExit, noWeight, "exit code 1"},
+		{Keepalived, exit(1, "\n  no route \n"), check.Fail, check.ReasonExit, noWeight, "exit code 1: no route"},
+		{Keepalived, exit(2, ""), check.Fail, check.ReasonExit, noWeight, "exit code 2"},
+		{Keepalived, exit(255, ""), check.Fail, check.ReasonExit, noWeight, "exit code 255"},
+		{Keepalived, segfault, check.Fail, check.ReasonSignal, noWeight, "ended by SIGSEGV: so far"},
 
-		{keepalivedDynamic, exit(0, "fine"), check.Pass, check.ReasonNone, noWeight, "fine"},
-		{keepalivedDynamic, exit(1, ""), check.Fail, check.ReasonExit, noWeight, "exit code 1"},
-		{keepalivedDynamic, exit(2, "drain me"), check.Pass, check.ReasonNone, 0, "drain me"},
-		{keepalivedDynamic, exit(3, ""), check.Pass, check.ReasonNone, 1, ""},
-		{keepalivedDynamic, exit(127, ""), check.Pass, check.ReasonNone, 125, ""},
-		{keepalivedDynamic, exit(255, ""), check.Pass, check.ReasonNone, 253, ""},
-		{keepalivedDynamic, segfault, check.Fail, check.ReasonSignal, noWeight, "ended by SIGSEGV: so far"},
+		{KeepalivedDynamic, exit(0, "fine"), check.Pass, check.ReasonNone, noWeight, "fine"},
+		{KeepalivedDynamic, exit(1, ""), check.Fail, check.ReasonExit, noWeight, "exit code 1"},
+		{KeepalivedDynamic, exit(2, "drain me"), check.Pass, check.ReasonNone, 0, "drain me"},
+		{KeepalivedDynamic, exit(3, ""), check.Pass, check.ReasonNone, 1, ""},
+		{KeepalivedDynamic, exit(127, ""), check.Pass, check.ReasonNone, 125, ""},
+		{KeepalivedDynamic, exit(255, ""), check.Pass, check.ReasonNone, 253, ""},
+		{KeepalivedDynamic, segfault, check.Fail, check.ReasonSignal, noWeight, "ended by SIGSEGV: so far"},
 
-		{nagios, exit(0, ""), check.Pass, check.ReasonNone, noWeight, ""},
-		{nagios, exit(0, "OK - fine | load=1"), check.Pass, check.ReasonNone, noWeight, "OK - fine"},
-		{nagios, exit(1, "WARNING - so so"), check.Pass, check.ReasonNone, noWeight, "WARNING - so so"},
-		{nagios, exit(1, ""), check.Pass, check.ReasonNone, noWeight, "exit code 1"},
-		{nagios, exit(2, "CRITICAL"), check.Fail, check.ReasonExit, noWeight, "CRITICAL"},
-		{nagios, exit(3, "UNKNOWN"), check.Unknown, check.ReasonExit, noWeight, "UNKNOWN"},
-		{nagios, exit(4, "what"), check.Unknown, check.ReasonExit, noWeight, "exit code 4 is none of a monitoring plugin: what"},
-		{nagios, exit(127, ""), check.Unknown, check.ReasonExit, noWeight, "exit code 127 is none of a monitoring plugin"},
-		{nagios, segfault, check.Unknown, check.ReasonSignal, noWeight, "ended by SIGSEGV: so far"},
+		{Nagios, exit(0, ""), check.Pass, check.ReasonNone, noWeight, ""},
+		{Nagios, exit(0, "OK - fine | load=1"), check.Pass, check.ReasonNone, noWeight, "OK - fine"},
+		{Nagios, exit(1, "WARNING - so so"), check.Pass, check.ReasonNone, noWeight, "WARNING - so so"},
+		{Nagios, exit(1, ""), check.Pass, check.ReasonNone, noWeight, "exit code 1"},
+		{Nagios, exit(2, "CRITICAL"), check.Fail, check.ReasonExit, noWeight, "CRITICAL"},
+		{Nagios, exit(3, "UNKNOWN"), check.Unknown, check.ReasonExit, noWeight, "UNKNOWN"},
+		{Nagios, exit(4, "what"), check.Unknown, check.ReasonExit, noWeight, "exit code 4 is none of a monitoring plugin: what"},
+		{Nagios, exit(127, ""), check.Unknown, check.ReasonExit, noWeight, "exit code 127 is none of a monitoring plugin"},
+		{Nagios, segfault, check.Unknown, check.ReasonSignal, noWeight, "ended by SIGSEGV: so far"},
 
 		{"", exit(0, ""), check.Unknown, check.ReasonLocalError, noWeight, `dialect "" is not known`},
 	}
 	for _, test := range tests {
-		r := test.dialect.verdict(test.ended)
+		r := test.dialect.Verdict(test.ended)
 		if r.Outcome != test.outcome || r.Reason != test.reason || weightOf(r) != test.weight || r.Detail != test.detail {
 			t.Errorf("%s, %d %v %q:\n got %v %v weight %d %q\nwant %v %v weight %d %q",
 				test.dialect, test.ended.Code, test.ended.Signal, test.ended.Output,
@@ -78,10 +77,10 @@ func TestVerdict(t *testing.T) {
 // none but those of the dynamic dialect yields one at all.
 func TestWeightStaysInRange(t *testing.T) {
 	for code := range 256 {
-		for _, d := range []dialect{keepalived, keepalivedDynamic, nagios} {
-			weight := weightOf(d.verdict(script.Ended{Code: code}))
+		for _, d := range []Dialect{Keepalived, KeepalivedDynamic, Nagios} {
+			weight := weightOf(d.Verdict(Ended{Code: code}))
 			want := noWeight
-			if d == keepalivedDynamic && code >= 2 {
+			if d == KeepalivedDynamic && code >= 2 {
 				want = code - 2
 			}
 			if weight != want {

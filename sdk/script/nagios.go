@@ -1,4 +1,4 @@
-package misc
+package script
 
 import (
 	"bytes"
