@@ -27,7 +27,7 @@ is the order in which they happened.
 
 With --json the answer is a document: {"schema": 1, "started", "lost", "last",
 "events": [...]}. With --follow it is one such document a line, each with what has
-happened since. Every event has "number", "time", "kind" (state, priority,
+happened since. Every event has "number", "time", "kind" (state, fault, priority,
 removed, mismatch, conflict, drift, reload), "type" and "name" of the object; and
 where there is something to say "of" (the virtual server of a real server, the
 account of a plugin), "from", "to", "reason", "detail", "faults", "priority",

@@ -40,6 +40,14 @@ func stateEvent(instance string, at time.Time, c vrrp.StateChanged) journal.Even
 	return e
 }
 
+// faultEvent is a virtual router in fault for another reason than before.
+func faultEvent(instance string, at time.Time, c vrrp.FaultChanged) journal.Event {
+	return journal.Event{
+		Time: at, Kind: journal.Fault, Object: object(journal.Instance, instance),
+		Reason: c.Reason.String(), Detail: c.Detail, Faults: faultWords(c.Faults),
+	}
+}
+
 func faultWords(f vrrp.Faults) []string {
 	causes := f.Causes()
 	if len(causes) == 0 {
@@ -95,6 +103,14 @@ func groupEvent(group string, at time.Time, c vrrp.GroupStateChanged) journal.Ev
 		e.Peer = c.Cause.Peer.String()
 	}
 	return e
+}
+
+// groupFaultEvent is a sync group in fault for another reason than before.
+func groupFaultEvent(group string, at time.Time, c vrrp.GroupFaultChanged) journal.Event {
+	return journal.Event{
+		Time: at, Kind: journal.Fault, Object: object(journal.SyncGroup, group),
+		Reason: c.Cause.Reason.String(), Detail: c.Cause.String(), Faults: faultWords(c.Cause.Faults),
+	}
 }
 
 func trackerEvent(c track.TrackerChanged) journal.Event {

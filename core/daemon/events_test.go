@@ -26,6 +26,10 @@ func TestEventsInWords(t *testing.T) {
 		"vrrp_instance VI_1 state active -> fault (link_down,tracker) priority 150: nginx": stateEvent("VI_1", at, vrrp.StateChanged{
 			From: vrrp.Active, To: vrrp.Fault, Reason: vrrp.ReasonLinkDown, Faults: faults, Detail: "nginx", Priority: 150,
 		}),
+		"vrrp_instance VI_1 fault (tracker): nginx, load": faultEvent("VI_1", at, vrrp.FaultChanged{Reason: vrrp.ReasonTracker, Faults: 1 << vrrp.FaultTracker, Detail: "nginx, load"}),
+		"vrrp_sync_group G1 fault (link_down): inside: link_down": groupFaultEvent("G1", at, vrrp.GroupFaultChanged{
+			Cause: vrrp.Cause{Reason: vrrp.ReasonLinkDown, Member: "inside", Faults: 1 << vrrp.FaultLinkDown},
+		}),
 		"vrrp_instance VI_1 priority 150 -> 90 (tracker) priority 90: nginx -60": priorityEvent("VI_1", at, vrrp.EffectiveChanged{From: 150, To: 90, Detail: "nginx -60"}),
 		"vrrp_instance VI_1 priority 150 -> 90 (configuration) priority 90":      priorityEvent("VI_1", at, vrrp.EffectiveChanged{From: 150, To: 90}),
 		"vrrp_instance VI_1 mismatch (interval) peer 192.0.2.2: here 1s, there 2s": mismatchEvent("VI_1", at, vrrp.Mismatch{

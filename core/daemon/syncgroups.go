@@ -110,6 +110,9 @@ func (s *syncGroups) handle(g *syncGroup, now time.Time, event vrrp.GroupEvent) 
 		switch a := action.(type) {
 		case vrrp.Order:
 			s.post(a.Member, a.Event)
+		case vrrp.GroupFaultChanged:
+			s.journal.Record(groupFaultEvent(g.name, now, a))
+			s.logger.Warn("sync group has another fault", "group", g.name, "reason", a.Cause.String())
 		case vrrp.GroupStateChanged:
 			s.journal.Record(groupEvent(g.name, now, a))
 			level := slog.LevelInfo

@@ -29,6 +29,9 @@ func (e witness) Changed(instance string, at time.Time, what vrrp.Action) {
 			e.watchAddresses(instance, a.To)
 			e.advertising.SetActive(instance, a.To == vrrp.Active)
 		}
+	case vrrp.FaultChanged:
+		e.journal.Record(faultEvent(instance, at, a))
+		e.logger.Warn("virtual router has another fault", "instance", instance, "reason", a.Reason.String(), "faults", a.Faults.String(), "detail", a.Detail)
 	case vrrp.EffectiveChanged:
 		e.journal.Record(priorityEvent(instance, at, a))
 		e.logger.Info("priority changed", "instance", instance, "from", a.From, "to", a.To, "reason", a.Detail)

@@ -69,6 +69,8 @@ type Kind string
 const (
 	// State: the object went from one state to another.
 	State Kind = "state"
+	// Fault: the object is in fault for another reason than before.
+	Fault Kind = "fault"
 	// Priority: a virtual router's effective priority went from one to another.
 	Priority Kind = "priority"
 	// Removed: a reload has taken the object out of the configuration.

@@ -374,6 +374,8 @@ func (o *observer) Changed(name string, at time.Time, what vrrp.Action) {
 	switch a := what.(type) {
 	case vrrp.StateChanged:
 		(*host)(o).note("state %s %v>%v %v at %v", name, a.From, a.To, a.Reason, at.Sub(o.start))
+	case vrrp.FaultChanged:
+		(*host)(o).note("fault %s %v at %v", name, a.Reason, at.Sub(o.start))
 	case vrrp.EffectiveChanged:
 		(*host)(o).note("priority %s %d>%d %s at %v", name, a.From, a.To, a.Detail, at.Sub(o.start))
 	case vrrp.Mismatch:

@@ -261,6 +261,8 @@ func (l *loop) act(now time.Time, r *router, action vrrp.Action) {
 			r.sent = time.Time{}
 		}
 		l.tell(now, r, a)
+	case vrrp.FaultChanged:
+		l.tell(now, r, a)
 	case vrrp.EffectiveChanged:
 		l.tell(now, r, a)
 	case vrrp.Mismatch:

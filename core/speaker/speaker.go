@@ -58,8 +58,8 @@ type Addresses interface {
 // Observer is told what happened, in order, from a goroutine that does nothing
 // else. When it is too slow the oldest events are dropped and counted.
 type Observer interface {
-	// Changed tells of a vrrp.StateChanged, vrrp.EffectiveChanged or
-	// vrrp.Mismatch.
+	// Changed tells of a vrrp.StateChanged, vrrp.FaultChanged,
+	// vrrp.EffectiveChanged or vrrp.Mismatch.
 	Changed(instance string, at time.Time, what vrrp.Action)
 	// SocketChanged tells that the socket cannot be opened, or has broken, and
 	// with nil that it works again.

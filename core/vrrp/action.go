@@ -92,6 +92,16 @@ type StateChanged struct {
 	Peer netip.Addr
 }
 
+// FaultChanged tells that a router in Fault is there for another reason than
+// before: the gravest cause has gone, a graver one has come, or something else has
+// raised it. The state is the same.
+type FaultChanged struct {
+	Reason Reason
+	// Faults and Detail are as in StateChanged.
+	Faults Faults
+	Detail string
+}
+
 // EffectiveChanged tells that trackers or the configuration have moved the
 // effective priority. An active router has advertised it by then.
 type EffectiveChanged struct {
@@ -105,6 +115,7 @@ func (AcquireAddresses) action() {}
 func (ReleaseAddresses) action() {}
 func (Announce) action()         {}
 func (StateChanged) action()     {}
+func (FaultChanged) action()     {}
 func (EffectiveChanged) action() {}
 func (Mismatch) action()         {}
 func (Standing) action()         {}

@@ -107,6 +107,8 @@ type faultState struct {
 	until [faultCauses]time.Time
 	// details holds, per cause, what raised it.
 	details [faultCauses]string
+	// told is the detail that was told last.
+	told string
 }
 
 // detail is that of the gravest cause.

@@ -266,8 +266,9 @@ func (g *Group) review(now time.Time, speaker *member, actions []GroupAction) []
 		cause = Cause{Reason: ReasonStartup}
 	}
 	if to == g.state {
-		if to == Fault {
-			g.cause = cause // Another member, or another fault of it.
+		if to == Fault && g.cause != cause {
+			g.cause = cause
+			actions = append(actions, GroupFaultChanged{Cause: cause})
 		}
 		return actions
 	}

@@ -58,8 +58,13 @@ type GroupStateChanged struct {
 	Priority uint8
 }
 
+// GroupFaultChanged tells that a group in Fault is there because of another member,
+// or another fault of it.
+type GroupFaultChanged struct{ Cause Cause }
+
 func (Order) groupAction()             {}
 func (GroupStateChanged) groupAction() {}
+func (GroupFaultChanged) groupAction() {}
 
 // String names the member and what is the matter with it.
 func (c Cause) String() string {

@@ -62,6 +62,8 @@ func (d *desk) hand(event vrrp.GroupEvent) string {
 			}
 		case vrrp.GroupStateChanged:
 			words = append(words, fmt.Sprintf("%v>%v %v", a.From, a.To, a.Cause))
+		case vrrp.GroupFaultChanged:
+			words = append(words, fmt.Sprintf("fault %v", a.Cause))
 		}
 	}
 	return strings.Join(words, "; ")
@@ -166,7 +168,7 @@ func TestGroupFaults(t *testing.T) {
 	d.want(d.says("c", vrrp.Fault, 0, "link"), "a fault sync_group (c: link_down); b fault sync_group (c: link_down); initialize>fault c: link_down")
 	d.want(d.says("a", vrrp.Fault, 0, "group"), "")
 	// A second fault changes what is told to those who had only the first.
-	d.want(d.says("a", vrrp.Fault, 0, "tracker", "group"), "b fault sync_group (a: tracker (nginx)); c fault sync_group (a: tracker (nginx))")
+	d.want(d.says("a", vrrp.Fault, 0, "tracker", "group"), "b fault sync_group (a: tracker (nginx)); c fault sync_group (a: tracker (nginx)); fault a: tracker (nginx)")
 	if got := d.group.Snapshot(); got.Cause.Member != "a" || got.Cause.Detail != "nginx" || got.State != vrrp.Fault {
 		t.Errorf("%+v", got)
 	}

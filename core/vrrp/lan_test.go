@@ -161,6 +161,8 @@ func (l *lan) act(n *node, action vrrp.Action, event vrrp.Event) {
 		if a.From == vrrp.Active {
 			l.left(n, a, event)
 		}
+	case vrrp.FaultChanged:
+		l.trace("%s has another fault: %v, faults %v%s", n.name, a.Reason, a.Faults, because(a.Detail))
 	case vrrp.EffectiveChanged:
 		l.trace("%s effective priority %d -> %d%s", n.name, a.From, a.To, because(a.Detail))
 	case vrrp.Standing:
@@ -335,6 +337,8 @@ func (l *lan) tell(g *team, event vrrp.GroupEvent) {
 				s += ", peer " + a.Cause.Peer.String()
 			}
 			l.trace("%s", s)
+		case vrrp.GroupFaultChanged:
+			l.trace("group %s has another fault: %v", g.name, a.Cause)
 		}
 	}
 }
@@ -426,6 +430,8 @@ func lines(actions []vrrp.Action) string {
 			fmt.Fprintf(&b, "%v>%v %v; ", a.From, a.To, a.Reason)
 		case vrrp.Mismatch:
 			fmt.Fprintf(&b, "mismatch %v; ", a.Kind)
+		case vrrp.FaultChanged:
+			fmt.Fprintf(&b, "fault %v; ", a.Reason)
 		case vrrp.EffectiveChanged:
 			fmt.Fprintf(&b, "effective %d>%d; ", a.From, a.To)
 		case vrrp.Standing:

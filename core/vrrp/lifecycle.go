@@ -44,11 +44,19 @@ func (r *Router) faultOrHeal(now time.Time, actions []Action) []Action {
 	case r.faults.causes == 0:
 		return actions
 	case r.state == Fault:
-		// The set may have another gravest cause; the state is the same.
-		r.reason = r.faults.causes.reason()
-		return actions
+		return r.otherFault(actions)
 	}
 	return r.leave(now, Fault, r.faults.causes.reason(), actions)
+}
+
+// otherFault tells, in Fault, what the gravest cause is now, if that is news.
+func (r *Router) otherFault(actions []Action) []Action {
+	reason, detail := r.faults.causes.reason(), r.faults.detail()
+	if reason == r.reason && detail == r.faults.told {
+		return actions
+	}
+	r.reason, r.faults.told = reason, detail
+	return append(actions, FaultChanged{Reason: reason, Faults: r.faults.causes, Detail: detail})
 }
 
 // startup is the Startup event (RFC 9568 §6.4.1, RFC 3768 §6.4.1), at first and

@@ -192,6 +192,7 @@ func (r *Router) enter(now time.Time, to State, reason Reason, actions []Action)
 	detail := ""
 	if to == Fault {
 		detail = r.faults.detail()
+		r.faults.told = detail
 	}
 	return r.enterDetailed(now, to, reason, detail, actions)
 }

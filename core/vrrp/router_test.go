@@ -142,7 +142,7 @@ func TestEveryStateWithEveryEvent(t *testing.T) {
 
 		{vrrp.Fault, "interface up", up, "release; fault>backup healed", vrrp.Backup, down},
 		{vrrp.Fault, "address claimed", claimed, "", vrrp.Fault, none},
-		{vrrp.Fault, "another cause", vrrp.InterfaceChanged{Exists: true}, "", vrrp.Fault, none},
+		{vrrp.Fault, "another cause", vrrp.InterfaceChanged{Exists: true}, "fault link_down", vrrp.Fault, none},
 		{vrrp.Fault, "advert", heard(200, high), "", vrrp.Fault, none},
 		{vrrp.Fault, "rejected", rejected, "mismatch version", vrrp.Fault, none},
 		{vrrp.Fault, "deadline", vrrp.DeadlineReached{}, "", vrrp.Fault, none},

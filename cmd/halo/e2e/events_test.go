@@ -163,7 +163,11 @@ func TestEvents(t *testing.T) {
 		t.Errorf("faults %q", e.Faults)
 	}
 	l.wait("vrrp_sync_group router state active -> fault")
+	a.DelAddress("eth0", aSource+"/24")
 	a.Plug()
+	l.wait("vrrp_instance third fault (no_source_address)")
+	l.wait("vrrp_sync_group router fault (no_source_address)")
+	a.AddAddress("eth0", aSource+"/24")
 	l.wait("vrrp_instance third state fault -> backup (healed)")
 	h.WaitState(t, "outside", "active")
 
