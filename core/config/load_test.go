@@ -433,3 +433,26 @@ x:5:9: plugin.p: there is no plugin "p" in /opt/halo/bin/plugins or /usr/lib/hal
 		}
 	}
 }
+
+// TestNeededInterfaces holds that what an instance cannot do without is tracked
+// where it is, once, and what it can do without is not.
+func TestNeededInterfaces(t *testing.T) {
+	t.Parallel()
+	const text = `[vrrp_instance.VI_1]
+interface = "eth0"
+virtual_router_id = 51
+track_interfaces = ["eth1"]
+addresses = ["192.0.2.10/24", { address = "192.0.2.11/24", interface = "eth2" }]
+excluded_addresses = [{ address = "10.0.0.1/8", interface = "eth1" }, { address = "10.0.0.2/8", interface = "eth3", required = false }]
+routes = [
+  { destination = "10.1.0.0/16", interface = "eth4", required = true },
+  { destination = "10.2.0.0/16", interface = "eth5" },
+  { destination = "10.3.0.0/16", via = "192.0.2.1", required = true },
+  { destination = "10.4.0.0/16", required = true, nexthops = [{ interface = "eth0" }, { via = "192.0.2.1" }, { interface = "eth6" }] },
+]
+`
+	want := []string{"eth1", "eth2", "eth4", "eth6"}
+	if got := mustParse(t, text).Instances["VI_1"].NeededInterfaces(); !slices.Equal(got, want) {
+		t.Errorf("needed are %q, want %q", got, want)
+	}
+}

@@ -253,12 +253,24 @@ func (k *tracking) judge(g *Generation) {
 func TrackedInterface(iface string) string { return "interface " + iface }
 
 // NeededInterfaces are those that must be up beside the instance's own: those of
-// track_interfaces, and those of addresses that it cannot do without.
+// track_interfaces, and those of addresses and routes that it cannot do without.
 func (i *Instance) NeededInterfaces() []string {
 	list := slices.Clone(i.TrackInterfaces)
-	for _, a := range slices.Concat(i.Addresses, i.Excluded) {
-		if iface := a.On(i.Interface); !a.Optional && iface != i.Interface && !slices.Contains(list, iface) {
+	need := func(iface string) {
+		if iface != i.Interface && !slices.Contains(list, iface) {
 			list = append(list, iface)
+		}
+	}
+	for _, a := range slices.Concat(i.Addresses, i.Excluded) {
+		if !a.Optional {
+			need(a.On(i.Interface))
+		}
+	}
+	for _, r := range i.Routes {
+		for _, hop := range r.NextHops {
+			if r.Required && hop.Link != "" {
+				need(hop.Link)
+			}
 		}
 	}
 	return list

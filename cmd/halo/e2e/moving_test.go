@@ -39,6 +39,15 @@ func TestRouteOfALinkThatGoesDown(t *testing.T) {
 	if v := halo.Status(t).VRRPInstances["VI_1"]; v.State != "active" || !v.Since.Equal(since) {
 		t.Errorf("the instance is %s since %s, want active since %s as before", v.State, v.Since, since)
 	}
+	t.Log("what must be there is worth another machine")
+	halo.MustReload(t, haloConfig(single(150))+"routes = [{ destination = \"10.0.0.0/8\", via = \"198.51.100.254\", interface = \"eth1\", required = true }]\n")
+	a.SetDown("eth1")
+	halo.WaitState(t, "VI_1", "fault")
+	a.SetUp("eth1")
+	halo.WaitState(t, "VI_1", "active")
+	lab.Eventually(t, "the route", func() bool {
+		return strings.Contains(routing(t, a), "10.0.0.0/8 via 198.51.100.254 dev eth1 proto halo")
+	})
 }
 
 // TestEntriesMoveBetweenInstances proves that what one reload takes from an instance
