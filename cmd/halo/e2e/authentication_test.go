@@ -330,3 +330,59 @@ func TestComingToSignatures(t *testing.T) {
 	}
 	n.HoldsOwner(vip, a, time.Second)
 }
+
+// A router that knows no trailers, as Keepalived before 2.4, gets along with one that
+// only receives them, and drops what is signed: whoever goes on too early is told who
+// is not ready.
+func TestSignaturesBesideKeepalived(t *testing.T) {
+	t.Parallel()
+	dir := keyDir(t)
+	n := lab.New(t)
+	a, b := n.Host("a", aSource+"/24"), n.Host("b", bSource+"/24")
+	h := a.Halo(signedConfig(dir, 150, oneAddress, "receive-only", 1, 1))
+	n.WaitOwner(vip, a)
+	s := settings{version: 3, interval: "0.5", preempt: true, vips: []string{vip + "/24"}}
+	keepalived := b.Keepalived(keepalivedConfig(s.with(100)))
+	keepalived.WaitOutput("Entering BACKUP STATE")
+	n.HoldsOwner(vip, a, 2*downInterval(500*time.Millisecond))
+
+	h.MustReload(t, signedConfig(dir, 150, oneAddress, "permissive", 1, 1))
+	lab.Eventually(t, "it is told who does not understand", func() bool {
+		all := strings.Join(h.Status(t).VRRPInstances["VI_1"].Mismatches, "\n")
+		return containsAll(all, "other_active with "+bSource, "authentication with "+bSource, "no trailer, which counts as long as the mode is permissive")
+	})
+	if !b.HasAddress("eth0", vip) || !a.HasAddress("eth0", vip) {
+		t.Errorf("owners: %q", n.Owners(vip))
+	}
+	h.MustReload(t, signedConfig(dir, 150, oneAddress, "receive-only", 1, 1))
+	n.WaitOwner(vip, a)
+}
+
+// Who sends from a virtual MAC address signs in the same way.
+func TestSignaturesFromAVirtualMAC(t *testing.T) {
+	t.Parallel()
+	dir := keyDir(t)
+	n := lab.New(t)
+	a, b := n.Host("a", aSource+"/24"), n.Host("b", bSource+"/24")
+	tap := newWiretap(t, n.Host("onlooker", "192.0.2.3/24"))
+	better := a.Halo(signedConfig(dir, 150, oneAddress+"\nvmac = true", "enforce", 1, 1))
+	better.WaitState(t, "VI_1", "active")
+	other := b.Halo(signedConfig(dir, 100, oneAddress+"\nvmac = true", "enforce", 1, 1))
+	lab.Eventually(t, "the other one believes it", func() bool {
+		v := other.Status(t).VRRPInstances["VI_1"]
+		return v.State == "backup" && v.Counters["adverts_received"] > 5
+	})
+	list := tap.adverts(aSource)
+	if len(list) == 0 {
+		t.Fatal("nothing was heard")
+	}
+	for i, o := range list {
+		if err := o.verify(keys[1]); err != nil {
+			t.Errorf("advertisement %d: %v", i, err)
+		}
+	}
+	if err := better.Terminate(); err != nil {
+		t.Error(err)
+	}
+	other.WaitState(t, "VI_1", "active")
+}
