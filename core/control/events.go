@@ -80,9 +80,18 @@ func document(j *journal.Journal, p *journal.Page) Events {
 	return Events{Schema: Schema, Started: j.Started(), Lost: p.Lost, Last: p.Last, Events: p.Events}
 }
 
+// all collects what is kept, batch by batch: who records meanwhile never waits for
+// longer than one of them takes to copy.
 func all(j *journal.Journal, after uint64) Events {
-	p := j.After(after, journal.Limit)
-	return document(j, &p)
+	whole := j.After(after, batch)
+	for p := whole; p.Changed == nil && !p.Ended && len(whole.Events) < journal.Limit; {
+		p = j.After(whole.Events[len(whole.Events)-1].Number, batch)
+		if p.Lost > 0 {
+			break // They come faster than they are read. What is there has no gap.
+		}
+		whole.Events, whole.Last = append(whole.Events, p.Events...), p.Last
+	}
+	return document(j, &whole)
 }
 
 func follow(ctx context.Context, w http.ResponseWriter, j *journal.Journal, after uint64) {

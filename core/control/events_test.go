@@ -69,6 +69,44 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// However many are kept: one answer has them all, and no gap.
+func TestManyEvents(t *testing.T) {
+	j := journal.New(time.Now(), journal.Limit)
+	c := control.NewClient(serve(t, &fakeBackend{events: j}))
+	for i := range journal.Limit + 100 {
+		j.Record(event(i + 1))
+	}
+	stop, recording := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(recording)
+		for i := journal.Limit + 100; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				j.Record(event(i + 1))
+			}
+		}
+	}()
+	for range 10 {
+		e, err := c.Events(t.Context(), "")
+		if err != nil || len(e.Events) == 0 || e.Lost < 100 || e.Events[0].Number != e.Lost+1 {
+			t.Fatalf("%v: %d events, %d lost", err, len(e.Events), e.Lost)
+		}
+		for i, x := range e.Events {
+			if x.Number != e.Lost+1+uint64(i) {
+				t.Fatalf("number %d at place %d", x.Number, i)
+			}
+		}
+	}
+	close(stop)
+	<-recording
+	e, err := c.Events(t.Context(), "")
+	if err != nil || len(e.Events) != journal.Limit || e.Events[len(e.Events)-1].Number != e.Last || e.Lost != e.Last-journal.Limit {
+		t.Errorf("%v: %d events up to %d, %d lost", err, len(e.Events), e.Last, e.Lost)
+	}
+}
+
 // A follower gets what is kept, what happens, and the end; each event once.
 func TestFollow(t *testing.T) {
 	j := journal.New(time.Now(), 1000)
