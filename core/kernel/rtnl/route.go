@@ -34,8 +34,6 @@ func (h *Handle) Routes(filter inet.RouteFilter) ([]inet.Route, error) {
 // error that wraps EEXIST: taking it away would be for ever. Every route is
 // tried; what failed is in an inet.BatchError.
 func (h *Handle) PutRoutes(routes []inet.Route) error {
-	h.changing.Lock()
-	defer h.changing.Unlock()
 	results := h.newRoutes(routes, netlink.Create|netlink.Excl)
 	if slices.ContainsFunc(results, func(err error) bool { return errors.Is(err, unix.EEXIST) }) {
 		if err := h.adaptRoutes(routes, results); err != nil {
@@ -48,14 +46,14 @@ func (h *Handle) PutRoutes(routes []inet.Route) error {
 // ReplaceRoutes puts routes in the place of those of the same identity, whoever
 // made them, or adds them where there is none.
 func (h *Handle) ReplaceRoutes(routes []inet.Route) error {
-	h.changing.Lock()
-	defer h.changing.Unlock()
 	results := h.newRoutes(routes, netlink.Create|netlink.Replace)
 	return failures(results, func(i int) string { return fmt.Sprintf("replace route %s", routes[i]) })
 }
 
 // newRoutes asks for routes. A link that does not exist fails its routes alone.
 func (h *Handle) newRoutes(routes []inet.Route, flags netlink.HeaderFlags) []error {
+	h.changing.Lock()
+	defer h.changing.Unlock()
 	type found struct {
 		index int
 		err   error
@@ -75,7 +73,8 @@ func (h *Handle) newRoutes(routes []inet.Route, flags netlink.HeaderFlags) []err
 }
 
 // adaptRoutes deals with the routes that were there already: their results are
-// replaced by those of making them as wanted.
+// replaced by those of making them as wanted. Whose a route is can only be seen
+// in the whole table, which may be the whole Internet's: nobody waits for that.
 func (h *Handle) adaptRoutes(wanted []inet.Route, results []error) error {
 	present, err := h.Routes(commonTable(wanted))
 	if err != nil {
@@ -131,8 +130,6 @@ func commonMark(routes []inet.Route) inet.Protocol {
 // What is missing counts as deleted, and the routes of others stay. Every route
 // is tried; what failed is in an inet.BatchError.
 func (h *Handle) DelRoutes(routes []inet.Route) error {
-	h.changing.Lock()
-	defer h.changing.Unlock()
 	missing := make([]bool, len(routes))
 	// Asked to delete an IPv4 route without a metric, the kernel takes one with
 	// whatever metric if there is none without.
@@ -155,6 +152,8 @@ func (h *Handle) DelRoutes(routes []inet.Route) error {
 			missing[i] = r.Destination.IsValid() && !there[owned{r.ID(), r.ProtocolOrDefault()}]
 		}
 	}
+	h.changing.Lock()
+	defer h.changing.Unlock()
 	var requests []request
 	var places []int
 	for i, r := range routes {

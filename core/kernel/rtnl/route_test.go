@@ -2,6 +2,7 @@ package rtnl
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -247,6 +248,54 @@ func TestDelRoutesReadsHalosAlone(t *testing.T) {
 	}
 	if got := halos(t, h); len(got) != 0 {
 		t.Errorf("left are %v", got)
+	}
+}
+
+// Who finds a route in its place, or deletes one without a metric, has to read a
+// table, however long that takes; an address that is to be added meanwhile does not
+// wait for it.
+func TestReadingATableHoldsUpNoChange(t *testing.T) {
+	theirs := inet.Route{Destination: prefix("10.0.0.0/8"), Type: inet.Blackhole, Protocol: inet.ProtocolStatic}
+	ours := theirs
+	ours.Protocol = inet.ProtocolHalo
+	for name, read := range map[string]func(h *Handle) error{
+		"put": func(h *Handle) error {
+			if err := h.PutRoutes([]inet.Route{ours}); !errors.Is(err, unix.EEXIST) {
+				return fmt.Errorf("put: %w, want that it is somebody else's", err)
+			}
+			return nil
+		},
+		"delete": func(h *Handle) error { return h.DelRoutes([]inet.Route{ours}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := openIn(t, routed(t))
+			if err := h.PutRoutes([]inet.Route{theirs}); err != nil {
+				t.Fatal(err)
+			}
+			h.reading.Lock() // A long list.
+			done := make(chan error, 1)
+			go func() { done <- read(h) }()
+			added := make(chan error, 1)
+			go func() {
+				var err error
+				for range 500 { // The other one begins at some time.
+					err = errors.Join(err, h.AddAddresses("eth0", prefixes("192.0.2.77/24")))
+				}
+				added <- err
+			}()
+			select {
+			case err := <-added:
+				if err != nil {
+					t.Error(err)
+				}
+			case <-time.After(time.Minute):
+				t.Error("an address waits for a table that is read")
+			}
+			h.reading.Unlock()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
