@@ -164,6 +164,8 @@ func TestForgedAdvertisements(t *testing.T) {
 	})
 	before := better.Status(t).VRRPInstances["VI_1"].Counters["transitions"] + other.Status(t).VRRPInstances["VI_1"].Counters["transitions"]
 
+	const times = 20
+	sent := 0
 	spoilLast := func(p []byte) { p[len(p)-1] ^= 1 }
 	for _, tc := range []struct {
 		count string
@@ -190,13 +192,17 @@ func TestForgedAdvertisements(t *testing.T) {
 			tap.forge(forgery{source: aSource, priority: 0, key: keys[1], id: 1, at: time.Now().Add(time.Hour)})
 		}},
 		{"dropped_hmac_replay", func() {
+			// To the active router it is its own, and the first one counts.
 			list := tap.adverts(aSource)
 			tap.repeat(list[len(list)-1])
 		}},
 	} {
 		was := other.Status(t).VRRPInstances["VI_1"].Counters[tc.count]
-		tc.send()
-		lab.Eventually(t, "it is counted as "+tc.count, func() bool { return other.Status(t).VRRPInstances["VI_1"].Counters[tc.count] > was })
+		for range times {
+			tc.send()
+			sent++
+		}
+		lab.Eventually(t, "it is counted as "+tc.count, func() bool { return other.Status(t).VRRPInstances["VI_1"].Counters[tc.count] >= was+times })
 	}
 	// Much longer than a resignation takes to be obeyed.
 	n.HoldsOwner(vip, a, downInterval(500*time.Millisecond))
@@ -205,8 +211,8 @@ func TestForgedAdvertisements(t *testing.T) {
 		t.Errorf("they have changed their states %d times", after-before)
 	}
 	for _, h := range []*lab.Halo{better, other} {
-		if told := strings.Count(h.Output(), "peer disagrees"); told == 0 || told > 4 {
-			t.Errorf("the log tells of them %d times", told)
+		if told := strings.Count(h.Output(), "peer disagrees"); told == 0 || told > sent/4 {
+			t.Errorf("the log tells %d times of %d packets", told, sent)
 		}
 	}
 	// The test could not fail if genuine ones did not count.
