@@ -42,10 +42,12 @@ type virtualLinks struct {
 	// can have, the filter or what is left of links.
 	failed map[string]error
 
-	// The goroutine's own: the links that are or may be there, and whether those
-	// of an earlier run have been removed.
+	// The goroutine's own: the links that are or may be there, whether those of an
+	// earlier run have been removed, and whether there is nothing and nothing to
+	// do: most have no use for any of this, and it costs them nothing.
 	made  map[string]bool
 	swept bool
+	idle  bool
 }
 
 // virtualLink is a link that is wanted.
@@ -171,6 +173,10 @@ func (v *virtualLinks) tend() (fine bool) {
 	wanted, used := v.wanted, maps.Clone(v.used)
 	rules := filter.Wanted{Closed: v.closed, Open: v.open}
 	v.mu.Unlock()
+	unused := len(wanted) == 0 && len(used) == 0 && rules.Empty()
+	if unused && v.idle {
+		return true
+	}
 	for name := range wanted {
 		v.made[name] = true
 	}
@@ -187,6 +193,7 @@ func (v *virtualLinks) tend() (fine bool) {
 		v.enforce(rules, failed)
 	}
 	v.tell(failed)
+	v.idle = unused && len(failed) == 0
 	return len(failed) == 0
 }
 
@@ -268,6 +275,9 @@ func (v *virtualLinks) hasFailed(name string) bool {
 
 // remove takes everything away at the end.
 func (v *virtualLinks) remove() error {
+	if v.idle {
+		return nil
+	}
 	_, err := v.keeper.Sweep(func(string) bool { return false })
 	_, filterErr := v.table.Apply(filter.Wanted{})
 	v.mu.Lock()

@@ -99,6 +99,9 @@ func (k *Keeper) EnsureAll(wanted []Interface) []error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	errs := make([]error, len(wanted))
+	if len(wanted) == 0 {
+		return errs
+	}
 	links, err := k.kernel.Links()
 	changed := false
 	for i, want := range wanted {
