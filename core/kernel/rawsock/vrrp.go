@@ -113,12 +113,6 @@ type sending struct {
 	err   error
 }
 
-// OpenVRRP opens a socket for IPv4 multicast on the interface with the index: see
-// OpenTransport.
-func OpenVRRP(name string, index int, ready chan<- struct{}) (*VRRP, error) {
-	return OpenTransport(Transport{Interface: name, Index: index, Group: true}, ready)
-}
-
 // OpenTransport opens a socket. ready gets a value, without waiting, once packets
 // wait, and again only after Receive has said that there are none. Several
 // sockets may share it.

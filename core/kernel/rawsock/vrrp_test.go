@@ -35,13 +35,26 @@ func twoHosts(t testing.TB) (a, b *kerneltest.Namespace) {
 	return a, b
 }
 
-// open opens a socket that is closed with the test.
+// ipv4Group is IPv4 multicast on an interface.
+func ipv4Group(iface string) rawsock.Transport {
+	return rawsock.Transport{Interface: iface, Family: wire.IPv4, Group: true}
+}
+
+// open opens a socket for IPv4 multicast that is closed with the test.
 func open(t testing.TB, n *kerneltest.Namespace, iface string) (*rawsock.VRRP, <-chan struct{}) {
 	t.Helper()
+	return openTransport(t, n, ipv4Group(iface))
+}
+
+// openTransport opens a socket that is closed with the test, on the interface
+// that the transport names.
+func openTransport(t testing.TB, n *kerneltest.Namespace, transport rawsock.Transport) (*rawsock.VRRP, <-chan struct{}) {
+	t.Helper()
 	ready := make(chan struct{}, 1)
+	transport.Index = n.Index(transport.Interface)
 	var v *rawsock.VRRP
 	if err := n.Do(func() (err error) {
-		v, err = rawsock.OpenVRRP(iface, n.Index(iface), ready)
+		v, err = rawsock.OpenTransport(transport, ready)
 		return err
 	}); err != nil {
 		t.Fatal(err)
@@ -85,7 +98,7 @@ func TestVRRPSendReceive(t *testing.T) {
 		}
 		payload, meta := next(t, y, ready)
 		want := wire.Meta{Source: addr("192.0.2.1"), Destination: wire.GroupIPv4(), TTL: 255, Interface: b.Index("eth0")}
-		meta.Arrived = time.Time{} // TestVRRPArrival
+		meta.Arrived = time.Time{} // TestArrival
 		if string(payload) != message || meta != want {
 			t.Errorf("packet %d: %q, %+v, want %q, %+v", i, payload, meta, message, want)
 		}
@@ -96,33 +109,43 @@ func TestVRRPSendReceive(t *testing.T) {
 	}
 }
 
-// A packet carries the time at which the kernel took it in, however much later
-// it is read.
-func TestVRRPArrival(t *testing.T) {
-	a, b := twoHosts(t)
-	x, _ := open(t, a, "eth0")
-	y, ready := open(t, b, "eth0")
-	// A packet that this machine lets wait for long counts from its reading, so
-	// a busy one needs more than one attempt.
-	for range 1000 {
-		before := time.Now()
-		if err := x.Send([]byte("x"), addr("192.0.2.1"), wire.GroupIPv4()); err != nil {
-			t.Fatal(err)
-		}
-		<-ready
-		after := time.Now()
-		_, meta := next(t, y, ready)
-		if meta.Arrived.Before(before) {
-			t.Fatalf("a packet came in %v before it was sent", before.Sub(meta.Arrived))
-		}
-		if !meta.Arrived.After(after) {
-			return
-		}
-		for payload := []byte{}; payload != nil; {
-			payload, _, _ = y.Receive(make([]byte, 100)) // Until there is none.
-		}
+// A packet counts from when the kernel took it in, however much later it is read.
+func TestArrival(t *testing.T) {
+	for _, row := range []struct {
+		name      string
+		hosts     func(testing.TB) (a, b *kerneltest.Namespace)
+		transport rawsock.Transport
+		source    string
+		group     netip.Addr
+	}{
+		{"IPv4", twoHosts, ipv4Group("eth0"), "192.0.2.1", wire.GroupIPv4()},
+		{"IPv6", twoIPv6Hosts, ipv6Group(), "fe80::1", wire.GroupIPv6()},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			a, b := row.hosts(t)
+			x, _ := openTransport(t, a, row.transport)
+			y, ready := openTransport(t, b, row.transport)
+			// A packet that this machine lets wait for long counts from its reading,
+			// so a busy one needs more than one attempt.
+			for range 1000 {
+				before := time.Now()
+				if err := x.Send([]byte("x"), addr(row.source), row.group); err != nil {
+					t.Fatal(err)
+				}
+				<-ready
+				after := time.Now()
+				_, meta := next(t, y, ready)
+				if meta.Arrived.Before(before) {
+					t.Fatalf("a packet came in %v before it was sent", before.Sub(meta.Arrived))
+				}
+				if !meta.Arrived.After(after) {
+					return
+				}
+				drain(t, y)
+			}
+			t.Error("no packet counts from when it came in")
+		})
 	}
-	t.Error("no packet counts from when it came in")
 }
 
 // The frame on the wire, byte by byte.
@@ -296,10 +319,10 @@ func TestVRRPSendErrors(t *testing.T) {
 	}
 }
 
-func TestOpenVRRPOnAMissingInterface(t *testing.T) {
+func TestOpenOnAMissingInterface(t *testing.T) {
 	a, _ := twoHosts(t)
 	err := a.Do(func() error {
-		_, err := rawsock.OpenVRRP("eth9", 4711, make(chan struct{}, 1))
+		_, err := rawsock.OpenTransport(rawsock.Transport{Interface: "eth9", Index: 4711, Group: true}, make(chan struct{}, 1))
 		return err
 	})
 	if !errors.Is(err, unix.ENODEV) || !strings.Contains(err.Error(), "eth9") {
@@ -308,13 +331,13 @@ func TestOpenVRRPOnAMissingInterface(t *testing.T) {
 }
 
 // The error for a missing privilege says which, for what, and how to get it.
-func TestOpenVRRPWithoutCapability(t *testing.T) {
+func TestOpenWithoutCapability(t *testing.T) {
 	a, _ := twoHosts(t)
 	index := a.Index("eth0")
 	err := a.Do(func() error {
 		var openErr error
 		if err := withoutCapability(unix.CAP_NET_RAW, func() {
-			_, openErr = rawsock.OpenVRRP("eth0", index, make(chan struct{}, 1))
+			_, openErr = rawsock.OpenTransport(rawsock.Transport{Interface: "eth0", Index: index, Group: true}, make(chan struct{}, 1))
 		}); err != nil {
 			t.Error(err)
 		}
@@ -354,7 +377,7 @@ func TestVRRPLeavesNothingBehind(t *testing.T) {
 	cycle := func() {
 		t.Helper()
 		if err := a.Do(func() error {
-			v, err := rawsock.OpenVRRP("eth0", index, make(chan struct{}, 1))
+			v, err := rawsock.OpenTransport(rawsock.Transport{Interface: "eth0", Index: index, Group: true}, make(chan struct{}, 1))
 			if err != nil {
 				return err
 			}
