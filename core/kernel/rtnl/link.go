@@ -183,6 +183,7 @@ type IPv4Setting int
 // The settings that a virtual router cares for, with the kernel's numbers
 // (linux/ip.h).
 const (
+	Forwarding         IPv4Setting = 1
 	RPFilter           IPv4Setting = 8
 	ARPFilter          IPv4Setting = 13
 	ARPAnnounce        IPv4Setting = 18

@@ -103,12 +103,17 @@ func tooLow(present, wanted map[rtnl.IPv4Setting]uint32) map[rtnl.IPv4Setting]ui
 
 // setIPv6 sets what rtnetlink does not reach. The interface has the addresses
 // that it is given and no others: none made from its MAC address or a router's
-// advertisement, and none at all unless IPv6 is wanted.
+// advertisement, and none at all unless IPv6 is wanted. It forwards where its
+// parent does.
 func setIPv6(want Interface) error {
+	forwarding, err := read(filepath.Join("ipv6/conf", want.Parent, "forwarding"))
+	if err != nil && (want.IPv6 || want.BothFamilies || !errors.Is(err, fs.ErrNotExist)) {
+		return err
+	}
 	wanted := []struct {
 		key   string
 		value int
-	}{{"addr_gen_mode", 1}, {"accept_ra", 0}, {"autoconf", 0}, {"router_solicitations", 0}, {"disable_ipv6", 0}}
+	}{{"addr_gen_mode", 1}, {"forwarding", forwarding}, {"accept_ra", 0}, {"autoconf", 0}, {"router_solicitations", 0}, {"disable_ipv6", 0}}
 	if !want.IPv6 && !want.BothFamilies {
 		wanted[len(wanted)-1].value = 1
 	}

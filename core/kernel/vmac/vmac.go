@@ -193,15 +193,18 @@ func (k *Keeper) configure(have, parent rtnl.Link, links []rtnl.Link, want Inter
 	if err != nil {
 		return err
 	}
+	onParent, err := k.kernel.IPv4Settings(parent.Index)
+	if err != nil {
+		return err
+	}
+	// What comes to the virtual MAC address is forwarded where the parent would
+	// (RFC 9568 section 6.4.3).
+	wanted[rtnl.Forwarding] = onParent[rtnl.Forwarding]
 	change.IPv4 = missing(present, wanted)
 	if err := k.set(have, change); err != nil {
 		return err
 	}
 	if err := setIPv6(want); err != nil {
-		return err
-	}
-	onParent, err := k.kernel.IPv4Settings(parent.Index)
-	if err != nil {
 		return err
 	}
 	if err := k.set(parent, rtnl.LinkChange{IPv4: tooLow(onParent, parentSettings())}); err != nil {

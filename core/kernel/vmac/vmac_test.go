@@ -251,6 +251,21 @@ func TestEnsureTwiceChangesNothing(t *testing.T) {
 	b.wantSettings("removed", "ipv4/conf/eth0", untouched)
 }
 
+// A machine may forward on some interfaces only: what comes to the virtual MAC
+// address of one is as if it came to that interface.
+func TestInterfaceForwardsWhereItsParentDoes(t *testing.T) {
+	b := newBench(t)
+	six := Interface{Name: "vrrp6.51", Parent: "eth0", VRID: 51, IPv6: true}
+	for _, forwarding := range []string{"1", "0"} {
+		b.Sysctl("ipv4/conf/eth0/forwarding", forwarding)
+		b.Sysctl("ipv6/conf/eth0/forwarding", forwarding)
+		b.ensure(vrrp(51))
+		b.ensure(six)
+		b.wantSettings("IPv4", "ipv4/conf/vrrp.51", "forwarding="+forwarding)
+		b.wantSettings("IPv6", "ipv6/conf/vrrp6.51", "forwarding="+forwarding+" accept_ra=0 router_solicitations=0")
+	}
+}
+
 func TestBadWishes(t *testing.T) {
 	b := newBench(t)
 	for name, want := range map[string]Interface{
