@@ -5,17 +5,14 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
-	"net/netip"
 	"sync"
 
 	"github.com/halo-ha/halo/core/journal"
 	"github.com/halo-ha/halo/core/kernel/rtnl"
-	"github.com/halo-ha/halo/core/kernel/vmac"
 	"github.com/halo-ha/halo/core/radvspeaker"
 	"github.com/halo-ha/halo/core/speaker"
 	"github.com/halo-ha/halo/core/vip"
 	"github.com/halo-ha/halo/core/vrrp"
-	"github.com/halo-ha/halo/core/vrrp/wire"
 )
 
 // election is the VRRP side of the daemon: a speaker for each interface that
@@ -53,62 +50,11 @@ type election struct {
 	ending   sync.WaitGroup    // speakers that have been started
 }
 
-// place is where routers speak: their interface, and their family. A router with
-// a virtual MAC address has one of its own.
-type place struct {
-	iface  string
-	family wire.Family
-	// virtual is the link with the virtual MAC address, the zero value without
-	// one. The interface is that link, or its parent.
-	virtual vmac.Interface
-}
-
-func (p place) String() string { return p.iface + " (" + p.family.String() + ")" }
-
-// base is the network interface that a place is on.
-func (p place) base() string {
-	if p.virtual.Name != "" {
-		return p.virtual.Parent
-	}
-	return p.iface
-}
-
-// holds is the link that the addresses go to.
-func (p place) holds() string {
-	if p.virtual.Name != "" {
-		return p.virtual.Name
-	}
-	return p.iface
-}
-
-// running is a speaker with its goroutine.
-type running struct {
-	*speaker.Speaker
-	place
-	cancel context.CancelFunc
-	// told says that it knows of its interface.
-	told bool
-}
-
-// sockets is what speakers reach the wire and the clock through.
-type sockets struct {
-	open  func(p place, socket speaker.Socket, ready chan<- struct{}) (speaker.Conn, error)
-	alarm func() (speaker.Alarm, error)
-}
-
-// realSockets are the machine's.
-func realSockets() sockets {
-	return sockets{
-		open:  openConn,
-		alarm: newAlarm,
-	}
-}
-
 // newElection makes an election without instances.
 func newElection(kernel *rtnl.Handle, announcer vip.Announcer, s sockets, j *journal.Journal, logger *slog.Logger) *election {
 	e := &election{
 		sockets: s, journal: j, logger: logger, looked: make(chan struct{}), closing: make(chan struct{}),
-		speakers: make(map[place]*running), places: places{speakers: make(map[string]*running), held: make(map[string][]located)},
+		speakers: make(map[place]*running), places: newPlaces(),
 	}
 	e.groups = newSyncGroups(e.post, j, logger)
 	e.tracking = newTracking(tracked{e}, j, logger)
@@ -146,7 +92,7 @@ func (e *election) apply(next electorate) error {
 		if stays && r.place() == s.place {
 			continue
 		}
-		e.places.put(name, nil)
+		e.places.forget(name)
 		if !stays {
 			e.places.leave(name)
 		}
@@ -159,8 +105,7 @@ func (e *election) apply(next electorate) error {
 	for name, r := range next.routers {
 		e.addresses.Set(addressConfig(name, &r))
 		s := e.speakerOf(r.place())
-		e.places.put(name, s)
-		e.places.hold(name, r.located())
+		e.places.put(name, s, r.located())
 		e.conflicts.renew(name, r.located())
 		set := s.Set
 		if r.unicast != nil {
@@ -168,7 +113,7 @@ func (e *election) apply(next electorate) error {
 		}
 		if err := set(name, r.vrrp); err != nil {
 			failures = append(failures, err)
-			e.places.put(name, nil)
+			e.places.forget(name)
 		}
 	}
 	e.tracking.apply(next.generation)
@@ -215,97 +160,6 @@ func (e *election) speakerOf(p place) *running {
 	return s
 }
 
-// watch tells the drivers of every change of links and addresses until ctx
-// ends.
-func (e *election) watch(ctx context.Context, changes *rtnl.Subscription) {
-	var introducing sync.WaitGroup
-	introducing.Go(func() { e.presence.run(ctx) })
-	defer introducing.Wait()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-changes.Changed():
-			view, _ := changes.Next()
-			e.linksChanged(view)
-		}
-	}
-}
-
-func (e *election) linksChanged(view *rtnl.View) {
-	links := make([]vip.Link, len(view.Links))
-	for n, l := range view.Links {
-		links[n] = vip.Link{Name: l.Name, Index: l.Index, Addresses: l.Addresses}
-	}
-	e.addresses.LinksChanged(links)
-	e.knows.Do(func() { close(e.looked) })
-	e.tracking.linksChanged(view)
-	e.conflicts.linksChanged(view)
-	e.presence.linksChanged(view)
-	e.virtual.linksChanged(view)
-	e.advertising.SetLinks(hostsLinks{view})
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.view != nil && view.Overruns > e.view.Overruns {
-		e.logger.Warn("notifications of the kernel were lost; its links and addresses were read anew", "overruns", view.Overruns)
-	}
-	e.view = view
-	e.tellLinks()
-}
-
-// tellLinks tells every speaker of its interface. mu is held.
-func (e *election) tellLinks() {
-	for _, s := range e.speakers {
-		e.tellLink(s)
-	}
-}
-
-// tellLink tells a speaker of its interface, once that is known: a link that is
-// only just being made is not missing. mu is held.
-func (e *election) tellLink(s *running) {
-	if e.view == nil {
-		return
-	}
-	link := linkOf(e.view, s.place, e.moving)
-	if !s.told && !link.Exists && s.virtual.Name != "" && !e.virtual.hasFailed(s.virtual.Name) {
-		return
-	}
-	s.told = true
-	s.SetLink(link)
-}
-
-// virtualChanged tells the speakers after an attempt to make their links.
-func (e *election) virtualChanged() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.tellLinks()
-}
-
-// linkOf is what a speaker is told of its interface: the addresses of the family
-// it speaks, without those that move with others. IPv6 advertises from link-local
-// ones (RFC 9568 §5.1.2.1), once the kernel is sure that nobody else has them.
-func linkOf(view *rtnl.View, p place, moving map[located]place) speaker.Link {
-	l, ok := view.Link(p.iface)
-	addressed := l
-	if p.virtual.Name != "" {
-		l, addressed, ok = virtualLinkOf(view, p)
-	}
-	if !ok {
-		return speaker.Link{}
-	}
-	link := speaker.Link{Exists: true, Index: l.Index, Up: l.Up && addressed.Up, Addresses: make([]netip.Addr, 0, len(addressed.Addresses))}
-	for _, a := range addressed.Addresses {
-		if !p.family.Has(a.Addr()) || a.Tentative || a.Duplicate || p.family == wire.IPv6 && !a.Addr().IsLinkLocalUnicast() {
-			continue
-		}
-		if with, moves := moving[located{p.base(), a.Addr()}]; moves && with != p {
-			continue
-		}
-		link.Addresses = append(link.Addresses, a.Addr())
-	}
-	return link
-}
-
 // close ends every speaker, which makes active routers resign, and waits for
 // that. It ends the election before the addresses, so that no advertisement
 // claims what is gone.
@@ -344,54 +198,5 @@ func (e *election) snapshots(ctx context.Context) (map[place]speaker.Snapshot, e
 func (e *election) post(name string, event vrrp.Event) {
 	if s := e.places.of(name); s != nil {
 		s.Post(name, event)
-	}
-}
-
-// tracked is how trackers reach the routers of an instance.
-type tracked struct{ election *election }
-
-// prioritize tells the instance's routers, or their group, what the trackers
-// make of its priority.
-func (t tracked) prioritize(instance string, priority uint8, detail string) {
-	for _, name := range []string{instance, ipv6Name(instance)} {
-		if !t.election.groups.prioritize(name, priority, detail) {
-			t.election.post(name, vrrp.PriorityChanged{Priority: int(priority), Detail: detail})
-		}
-	}
-}
-
-func (t tracked) post(instance string, event vrrp.Event) {
-	t.election.post(instance, event)
-	t.election.post(ipv6Name(instance), event)
-}
-
-// holder lets the speaker of an interface give its orders to the owner of
-// addresses. An order for an instance that has meanwhile moved to another
-// interface, or is gone, comes too late and is dropped: the owner was told.
-type holder struct {
-	election *election
-	place    place
-}
-
-func (h holder) current(instance string) bool {
-	s := h.election.places.of(instance)
-	return s != nil && s.place == h.place
-}
-
-func (h holder) Acquire(instance string) {
-	if h.current(instance) {
-		h.election.addresses.Acquire(instance)
-	}
-}
-
-func (h holder) Release(instance string) {
-	if h.current(instance) {
-		h.election.addresses.Release(instance)
-	}
-}
-
-func (h holder) Announce(instance string, a vrrp.Announce) {
-	if h.current(instance) {
-		h.election.addresses.Announce(instance, vip.Burst{Repeat: a.Repeat})
 	}
 }

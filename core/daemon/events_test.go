@@ -74,7 +74,7 @@ func TestEventsInWords(t *testing.T) {
 // A removed instance is told once; one that is moved to another interface is not.
 func TestRemovedIsToldOnce(t *testing.T) {
 	j := journal.New(time.Now(), 8)
-	e := &election{journal: j}
+	e := &election{journal: j, places: newPlaces()}
 	e.Removed("moved", time.Now())
 	e.places.leave("gone")
 	e.Removed("gone", time.Now())

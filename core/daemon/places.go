@@ -5,46 +5,58 @@ import (
 	"sync"
 )
 
-// places is which speaker each instance is with. Its lock is never held for
-// longer than a look, so speakers may ask it.
+// places is which speaker each instance is with, and what it holds. Its lock is
+// never held for longer than a look, so speakers may ask it.
 type places struct {
-	mu       sync.Mutex
-	speakers map[string]*running
+	mu    sync.Mutex
+	known map[string]whereabouts
 	// leaving are the instances that a reload has taken out, until their routers
 	// are gone.
 	leaving map[string]bool
-	// held are the virtual addresses of each instance.
-	held map[string][]located
 }
 
-// addresses are an instance's virtual addresses.
-func (p *places) addresses(instance string) []located {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.held[instance]
+// whereabouts are an instance's speaker and virtual addresses.
+type whereabouts struct {
+	*running
+	addresses []located
 }
 
-// hold says which addresses an instance has.
-func (p *places) hold(instance string, addresses []located) {
+func newPlaces() places {
+	return places{known: make(map[string]whereabouts), leaving: make(map[string]bool)}
+}
+
+// put says where an instance is, and which addresses it has.
+func (p *places) put(instance string, s *running, addresses []located) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.held[instance] = addresses
+	p.known[instance] = whereabouts{s, addresses}
+}
+
+// forget says that an instance is nowhere.
+func (p *places) forget(instance string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.known, instance)
 }
 
 // of returns an instance's speaker, nil for an instance that is not there.
 func (p *places) of(instance string) *running {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.speakers[instance]
+	return p.known[instance].running
+}
+
+// addresses are an instance's virtual addresses.
+func (p *places) addresses(instance string) []located {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.known[instance].addresses
 }
 
 // leave says that an instance is not configured any more.
 func (p *places) leave(instance string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.leaving == nil {
-		p.leaving = make(map[string]bool)
-	}
 	p.leaving[instance] = true
 }
 
@@ -57,21 +69,9 @@ func (p *places) left(instance string) bool {
 	return was
 }
 
-// put says where an instance is; nil forgets it.
-func (p *places) put(instance string, s *running) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if s == nil {
-		delete(p.speakers, instance)
-		delete(p.held, instance)
-		return
-	}
-	p.speakers[instance] = s
-}
-
 // all is a copy.
-func (p *places) all() map[string]*running {
+func (p *places) all() map[string]whereabouts {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return maps.Clone(p.speakers)
+	return maps.Clone(p.known)
 }

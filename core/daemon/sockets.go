@@ -10,6 +10,20 @@ import (
 	"github.com/halo-ha/halo/core/vrrp/wire"
 )
 
+// sockets is what speakers reach the wire and the clock through.
+type sockets struct {
+	open  func(p place, socket speaker.Socket, ready chan<- struct{}) (speaker.Conn, error)
+	alarm func() (speaker.Alarm, error)
+}
+
+// realSockets are the machine's.
+func realSockets() sockets {
+	return sockets{
+		open:  openConn,
+		alarm: newAlarm,
+	}
+}
+
 // openConn opens a socket of the machine for a place.
 func openConn(p place, socket speaker.Socket, ready chan<- struct{}) (speaker.Conn, error) {
 	t := rawsock.Transport{

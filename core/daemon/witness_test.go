@@ -18,11 +18,10 @@ func TestLateWordsOfARouterThatHasMoved(t *testing.T) {
 	logger := slog.New(slog.DiscardHandler)
 	here, there := place{iface: "eth0", family: wire.IPv6}, place{iface: "eth1", family: wire.IPv6}
 	e := &election{
-		journal: journal.New(time.Now(), 8), logger: logger, places: places{speakers: map[string]*running{}, held: map[string][]located{}},
+		journal: journal.New(time.Now(), 8), logger: logger, places: newPlaces(),
 		conflicts: newConflicts(nil, nil, logger), advertising: radvspeaker.New(radvspeaker.Options{}),
 	}
-	e.places.put("VI_1", &running{place: there})
-	e.places.hold("VI_1", []located{{"eth1", netip.MustParseAddr("fe80::10")}})
+	e.places.put("VI_1", &running{place: there}, []located{{"eth1", netip.MustParseAddr("fe80::10")}})
 	say := func(from place, state vrrp.State) (held bool) {
 		witness{e, from}.Changed("VI_1", time.Now(), vrrp.StateChanged{To: state})
 		return e.conflicts.holders["VI_1"] != nil
@@ -44,7 +43,7 @@ func TestLateWordsOfARouterThatHasMoved(t *testing.T) {
 		}
 	}
 	// One that is gone is not active anywhere.
-	e.places.put("VI_1", nil)
+	e.places.forget("VI_1")
 	if say(there, vrrp.Initialize) {
 		t.Error("a router that is gone holds addresses")
 	}
