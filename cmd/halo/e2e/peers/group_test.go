@@ -148,12 +148,32 @@ func (g *group) awaitSoleSeen(r *router) {
 // that nobody else claims it on the wire.
 func (g *group) holdsSole(r *router, window time.Duration) {
 	g.stage.Helper()
-	g.during(window, func() string {
+	g.during(window, g.isSole(r), r)
+}
+
+// holdsStaged is holdsSole where nothing brings the address back to who has lost it
+// because the machine stood still: everything is staged anew then.
+func (g *group) holdsStaged(window time.Duration, stage func() *router) {
+	g.stage.Helper()
+	for attempt := 1; ; attempt++ {
+		r := stage()
+		start := time.Now()
+		fault := g.observe(start, window, g.isSole(r), []*router{r})
+		if fault == "" {
+			return
+		}
+		g.excused(r, start, attempt, fault)
+	}
+}
+
+// isSole is for during: r alone owns the address.
+func (g *group) isSole(r *router) func() (fault string) {
+	return func() string {
 		if owners := g.owners(); !slices.Equal(owners, []string{r.host.Label()}) {
 			return fmt.Sprintf("%s is on %q, want it on %s alone", g.form.vip(), owners, r.host.Label())
 		}
 		return ""
-	}, r)
+	}
 }
 
 // keeps is for during: r owns the address, whoever else does.
@@ -181,11 +201,7 @@ func (g *group) during(window time.Duration, look func() (fault string), speaker
 		if fault == "" {
 			return
 		}
-		excuse := g.excuse(speakers[0], start.Add(-g.form.interval))
-		if excuse == "" || attempt == attempts {
-			g.stage.Fatalf("within the window of %s, attempt %d: %s", window, attempt, fault)
-		}
-		g.stage.Logf("%s, and %s", excuse, fault)
+		g.excused(speakers[0], start, attempt, fault)
 		g.awaitHeard(speakers[0])
 		g.eventually("all is well again", func() bool { return look() == "" })
 	}
@@ -193,6 +209,16 @@ func (g *group) during(window time.Duration, look func() (fault string), speaker
 
 // attempts is how often a window may begin.
 const attempts = 5
+
+// excused ends the test unless there is an excuse for what was seen in a window.
+func (g *group) excused(active *router, start time.Time, attempt int, fault string) {
+	g.stage.Helper()
+	excuse := g.excuse(active, start.Add(-g.form.interval))
+	if excuse == "" || attempt == attempts {
+		g.stage.Fatalf("within the window, attempt %d: %s", attempt, fault)
+	}
+	g.stage.Logf("%s, and %s", excuse, fault)
+}
 
 // excuse tells why the active router may have been replaced since a time: the
 // whole machine was held up, or the router, unless it is halo, has fallen silent.

@@ -36,11 +36,13 @@ func (g *group) leave(joiner *router) {
 // is silence, and keeps what it has.
 func noPreemption(_ *testing.T, g *group) {
 	better := g.best()
-	better.terminate()
-	g.awaitSole(g.second())
 	better.noPreempt = true
-	better.comeBack()
-	g.holdsSole(g.second(), g.window()+g.form.interval)
+	g.holdsStaged(g.window()+g.form.interval, func() *router {
+		better.terminate()
+		g.awaitSole(g.second())
+		better.comeBack()
+		return g.second()
+	})
 	for _, r := range g.others() {
 		r.kill()
 	}
@@ -86,8 +88,7 @@ func equalPriorities(_ *testing.T, g *group) {
 		r.priority, r.noPreempt = 100, false
 		r.comeBack()
 	}
-	first := g.awaitAnySole()
-	g.holdsSole(first, g.window())
+	g.holdsStaged(g.window(), g.awaitAnySole)
 	heal := g.drop("")
 	g.eventually("everybody owns the address", func() bool { return len(g.owners()) == len(g.routers) })
 	heal()
@@ -95,7 +96,7 @@ func equalPriorities(_ *testing.T, g *group) {
 		return lab.Addr(g.stage, a.source).Compare(lab.Addr(g.stage, b.source))
 	})
 	if highest.cannotCompare[g.form.name] != "" {
-		g.holdsSole(g.awaitAnySole(), g.window())
+		g.holdsStaged(g.window(), g.awaitAnySole)
 		return
 	}
 	// Who yields at the first advertisement it hears may not have sent one itself
