@@ -44,7 +44,7 @@ func TestREADMENamesEverything(t *testing.T) {
 	for r := check.ReasonNone; r.Known(); r++ {
 		want = append(want, "`"+r.String()+"`")
 	}
-	for _, key := range schema.Reserved(schema.KindCheck) {
+	for _, key := range append(schema.Reserved(schema.KindCheck), schema.Reserved(schema.KindTrack)...) {
 		want = append(want, "`"+key+"`")
 	}
 	for _, tag := range []string{"halo", "doc", "default", "required", "min", "max", "enum", "sensitive", "capability"} {

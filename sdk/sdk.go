@@ -1,7 +1,7 @@
 // Package sdk makes a program a halo plugin.
 //
-// An author writes a check.Checker, declares its settings as a struct, and
-// calls Serve from main; everything else is done here and below: describing
+// An author writes a check.Checker or a track.Tracker, declares its settings as
+// a struct, and calls Serve from main; everything else is done here and below: describing
 // the plugin, the handshake, the schedule, deadlines, batching, logging, and
 // ending when the host does. The package never touches a target and decides
 // nothing about one.
@@ -22,6 +22,7 @@ import (
 	"github.com/halo-ha/halo/sdk/check"
 	"github.com/halo-ha/halo/sdk/internal/handshake"
 	"github.com/halo-ha/halo/sdk/schema"
+	"github.com/halo-ha/halo/sdk/track"
 )
 
 // Version is the version of this SDK (semver). It is told in Describe and
@@ -35,8 +36,10 @@ type Plugin struct {
 	Name string
 	// Version is the plugin's own.
 	Version string
-	// Types lists what it provides, made by check.New.
+	// Types lists the checks it provides, made by check.New.
 	Types []check.Type
+	// Trackers lists the types of trackers it provides, made by track.New.
+	Trackers []track.Type
 }
 
 // Exit codes of a plugin program.
@@ -61,13 +64,18 @@ func (p Plugin) Describe() (schema.Plugin, error) {
 		Protocols: []int{handshake.Version},
 	}
 	var errs []error
-	for _, t := range p.Types {
-		described, err := t.Schema()
+	add := func(described schema.Type, err error) {
 		if err != nil {
 			errs = append(errs, err)
-			continue
+			return
 		}
 		d.Types = append(d.Types, described)
+	}
+	for _, t := range p.Types {
+		add(t.Schema())
+	}
+	for _, t := range p.Trackers {
+		add(t.Schema())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return schema.Plugin{}, fmt.Errorf("plugin %s: %w", p.Name, err)

@@ -75,7 +75,7 @@ func serve(p Plugin, described schema.Plugin) int {
 		log.Error("standard output cannot be taken over", "reason", err)
 		return exitError
 	}
-	s, err := server.New(described, p.Types, log, rand.Uint64())
+	s, err := server.New(described, p.Types, p.Trackers, log, rand.Uint64())
 	if err != nil {
 		log.Error("plugin cannot be served", "reason", err)
 		return exitError

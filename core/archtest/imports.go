@@ -75,7 +75,7 @@ func table() []row {
 		{"sdk/check", kindAuthor, []string{"sdk/schema"}},
 		{"sdk/notify", kindAuthor, []string{"sdk/schema"}},
 		{"sdk/schema", kindAuthor, nil},
-		{"sdk/track", kindAuthor, []string{"sdk/schema"}},
+		{"sdk/track", kindAuthor, []string{"sdk/check", "sdk/schema"}},
 		{"sdk/...", kindFree, []string{"sdk/..."}},
 
 		{"plugins/...", kindFree, []string{"sdk/..."}},

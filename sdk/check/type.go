@@ -86,7 +86,8 @@ type Warner interface {
 type loggerKey struct{}
 
 // Logger returns the logger for the probe whose Check was called with ctx. It
-// names the type, the virtual server and the real server in every line. In a
+// names the type, the virtual server and the real server in every line, for a
+// tracker the type and the tracker. In a
 // context that is not the SDK's it is slog.Default.
 func Logger(ctx context.Context) *slog.Logger {
 	if logger, ok := ctx.Value(loggerKey{}).(func() *slog.Logger); ok {

@@ -16,7 +16,7 @@ import (
 
 // Probe is one thing to check, as the core tells it to a plugin: its ID, which
 // the host chooses and which is unique within a session; the Type, one of the
-// plugin's; the Target; the type's Settings as a JSON object; the Schedule;
+// plugin's; the Target, or of a tracker the name; the type's Settings as a JSON object; the Schedule;
 // and the LastOutcome the host believed before, which only helps a restarted
 // plugin to choose between interval and retry interval.
 type Probe = session.Probe

@@ -13,8 +13,8 @@ package schema
 // Kind says what a type is for.
 type Kind string
 
-// The kinds of SDK v1. KindTrack and KindNotify are reserved words of the
-// protocol; a host refuses a kind it does not know by naming it.
+// The kinds of SDK v1. KindNotify is a reserved word of the protocol; a host
+// refuses a kind it does not know by naming it.
 const (
 	KindCheck  Kind = "check"
 	KindTrack  Kind = "track"

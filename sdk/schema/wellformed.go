@@ -32,7 +32,7 @@ func Reserved(kind Kind) []string {
 	case KindTrack:
 		return []string{
 			"type", "name", "interval", "timeout", "retry_interval", "rise", "fall",
-			"weight", "user", "netns",
+			"weight", "reverse", "init_fail", "user", "netns",
 		}
 	case KindNotify:
 		return []string{"type", "name", "timeout", "on", "user", "netns"}

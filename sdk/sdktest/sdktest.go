@@ -51,7 +51,7 @@ func Start(t testing.TB, p sdk.Plugin) *Harness {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	s, err := server.New(described, p.Types, log, 0)
+	s, err := server.New(described, p.Types, p.Trackers, log, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,6 +95,13 @@ func Probe(typ, settings string, target check.Target) host.Probe {
 			Rise: 1, Fall: 1,
 		},
 	}
+}
+
+// Observation is Probe for a type of tracker, which has no target.
+func Observation(typ, settings string) host.Probe {
+	p := Probe(typ, settings, check.Target{})
+	p.Tracker = "sdktest"
+	return p
 }
 
 // Check runs one probe until its first result. Settings that do not validate

@@ -35,7 +35,9 @@ var addresses = cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{})
 
 func TestProbesRoundTrip(t *testing.T) {
 	least := session.Probe{Schedule: session.Schedule{Interval: 1, RetryInterval: 1, Timeout: 1, Rise: 1, Fall: 1}}
-	for _, want := range []session.Probe{fullProbe(), least} {
+	observation := fullProbe()
+	observation.Type, observation.Target, observation.Tracker = "script", check.Target{}, "nginx"
+	for _, want := range []session.Probe{fullProbe(), least, observation} {
 		message := overTheWire(t, &pb.Upsert{Probes: ToProbes([]session.Probe{want})}, &pb.Upsert{})
 		got, err := FromProbe(message.GetProbes()[0])
 		if err != nil {

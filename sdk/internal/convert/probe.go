@@ -27,8 +27,9 @@ func ToProbes(from []session.Probe) []*pb.Probe {
 
 func toProbe(p *session.Probe) *pb.Probe {
 	return &pb.Probe{
-		Id:   p.ID,
-		Type: p.Type,
+		Id:      p.ID,
+		Type:    p.Type,
+		Tracker: p.Tracker,
 		Target: &pb.Target{
 			Address:        addrText(p.Target.Address),
 			Port:           uint32(p.Target.Port),
@@ -58,6 +59,7 @@ func FromProbe(from *pb.Probe) (session.Probe, error) {
 	p := session.Probe{
 		ID:          from.GetId(),
 		Type:        once(from.GetType()),
+		Tracker:     from.GetTracker(),
 		Settings:    from.GetSettingsJson(),
 		LastOutcome: FromOutcome(from.GetLastOutcome()),
 	}
@@ -124,7 +126,7 @@ func fromSchedule(from *pb.Schedule) (session.Schedule, error) {
 // Equal reports whether two probes are the same definition. LastOutcome is not
 // part of it: it only matters to a probe that has no history yet.
 func Equal(a, b *session.Probe) bool {
-	return a.ID == b.ID && a.Type == b.Type && a.Target == b.Target &&
+	return a.ID == b.ID && a.Type == b.Type && a.Tracker == b.Tracker && a.Target == b.Target &&
 		a.Schedule == b.Schedule && string(a.Settings) == string(b.Settings)
 }
 

@@ -290,6 +290,26 @@ func TestProbesLogUnderTheirName(t *testing.T) {
 	})
 }
 
+func TestTrackersLogUnderTheirName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var text strings.Builder
+		s := New(&bench{begin: time.Now()}, slog.New(slog.NewTextHandler(&text, nil)), 0)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _ = s.Run(ctx) }()
+		j := job(1, plan(time.Second), answering(func(int, context.Context) check.Result { panic("oops") }))
+		j.Probe.Tracker = "nginx"
+		s.Apply(1, map[uint64]*Job{1: &j})
+		time.Sleep(time.Second)
+		cancel()
+		synctest.Wait()
+		for _, want := range []string{`msg="checker panicked"`, "panic=oops", "type=fake", "tracker=nginx"} {
+			if !strings.Contains(text.String(), want) {
+				t.Errorf("log %q lacks %s", text.String(), want)
+			}
+		}
+	})
+}
+
 func TestQueueIsInOrder(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // A repeatable test.
 	for round := range 200 {

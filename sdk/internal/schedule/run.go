@@ -9,6 +9,7 @@ import (
 
 	"github.com/halo-ha/halo/sdk/check"
 	"github.com/halo-ha/halo/sdk/internal/convert"
+	"github.com/halo-ha/halo/sdk/internal/session"
 )
 
 // begin starts one run, without the lock.
@@ -28,9 +29,7 @@ func (s *Scheduler) check(ctx context.Context, checker check.Checker, target che
 	result := check.NotKnown(check.ReasonLocalError, "the checker ended without an answer")
 	defer func() {
 		if cause := recover(); cause != nil {
-			s.log.Error("checker panicked",
-				"virtual_server", target.VirtualServer, "real_server", target.RealServer.String(),
-				"panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			check.Logger(ctx).Error("checker panicked", "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
 			result = check.NotKnown(check.ReasonLocalError, fmt.Sprintf("the checker panicked: %v", cause))
 		}
 		// Also after runtime.Goexit: a run that never ends would block its probe.
@@ -42,10 +41,8 @@ func (s *Scheduler) check(ctx context.Context, checker check.Checker, target che
 // contextOf makes the context that the runs of a probe derive from, once.
 func (s *Scheduler) contextOf(p *probe) context.Context {
 	if p.ctx == nil {
-		log, typ, target := s.log, p.definition.Type, &p.definition.Target
-		p.ctx = check.WithLogger(s.base, func() *slog.Logger {
-			return log.With("check", typ, "service", target.VirtualServer, "real_server", target.RealServer.String())
-		})
+		log, typ, tracker, target := s.log, p.definition.Type, p.definition.Tracker, &p.definition.Target
+		p.ctx = check.WithLogger(s.base, func() *slog.Logger { return log.With(session.Subject(typ, tracker, target)...) })
 	}
 	return p.ctx
 }

@@ -1,5 +1,5 @@
 // Package server is the plugin's end of the wire: the gRPC services over a set
-// of check.Types.
+// of check.Types and track.Types.
 //
 // sdk.Serve runs it behind go-plugin's handshake, sdk/sdktest runs it over a
 // connection in memory. It owns no process: signals, descriptors and exits are
@@ -24,6 +24,7 @@ import (
 	"github.com/halo-ha/halo/sdk/internal/schedule"
 	"github.com/halo-ha/halo/sdk/internal/session"
 	"github.com/halo-ha/halo/sdk/schema"
+	"github.com/halo-ha/halo/sdk/track"
 )
 
 // Server serves one plugin.
@@ -31,10 +32,11 @@ type Server struct {
 	pb.UnimplementedPluginServiceServer
 	pb.UnimplementedCheckServiceServer
 
-	plugin schema.Plugin
-	types  map[string]check.Type
-	log    *slog.Logger
-	seed   uint64
+	plugin   schema.Plugin
+	types    map[string]check.Type
+	trackers map[string]track.Type
+	log      *slog.Logger
+	seed     uint64
 
 	// ctx ends every session: gRPC alone would leave runs out when the process
 	// is about to exit.
@@ -50,14 +52,24 @@ type Server struct {
 
 // New returns a Server for a plugin that has been checked, with its types by
 // name. The seed spreads probes over their intervals.
-func New(plugin schema.Plugin, types []check.Type, log *slog.Logger, seed uint64) (*Server, error) {
-	s := &Server{plugin: plugin, types: make(map[string]check.Type, len(types)), log: log, seed: seed}
+func New(plugin schema.Plugin, types []check.Type, trackers []track.Type, log *slog.Logger, seed uint64) (*Server, error) {
+	s := &Server{
+		plugin: plugin, types: make(map[string]check.Type, len(types)), trackers: make(map[string]track.Type, len(trackers)),
+		log: log, seed: seed,
+	}
 	for _, t := range types {
 		described, err := t.Schema()
 		if err != nil {
 			return nil, err
 		}
 		s.types[described.Name] = t
+	}
+	for _, t := range trackers {
+		described, err := t.Schema()
+		if err != nil {
+			return nil, err
+		}
+		s.trackers[described.Name] = t
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s, nil
@@ -146,12 +158,45 @@ func diagnostics(id uint64, problems []schema.Problem, warning bool) []session.D
 	return found
 }
 
+// build makes who answers for a probe. A tracker is a checker without a target.
 func (s *Server) build(p *session.Probe) (check.Checker, error) {
+	if p.Tracker != "" {
+		t, ok := s.trackers[p.Type]
+		if !ok {
+			return nil, fmt.Errorf("tracker type %q: not provided by %s", p.Type, s.plugin.Name)
+		}
+		tracker, err := t.Build(p.Settings)
+		if err != nil {
+			return nil, err
+		}
+		return observer{tracker, p.Tracker}, nil
+	}
 	t, ok := s.types[p.Type]
 	if !ok {
 		return nil, fmt.Errorf("type %q: not provided by %s", p.Type, s.plugin.Name)
 	}
 	return t.Build(p.Settings)
+}
+
+// observer makes a checker of a tracker.
+type observer struct {
+	tracker track.Tracker
+	name    string
+}
+
+// Check implements check.Checker.
+func (o observer) Check(ctx context.Context, _ check.Target) check.Result {
+	r := o.tracker.Observe(ctx, o.name)
+	r.Weight = nil // That is the configuration's to say.
+	return r
+}
+
+// Warnings implements check.Warner for trackers that do.
+func (o observer) Warnings() []schema.Problem {
+	if warner, ok := o.tracker.(check.Warner); ok {
+		return warner.Warnings()
+	}
+	return nil
 }
 
 // Drain lets the session that is open come to rest.

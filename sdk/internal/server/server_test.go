@@ -40,7 +40,7 @@ func serve(t *testing.T, checker check.Checker, test func(t *testing.T, s *serve
 	synctest.Test(t, func(t *testing.T) {
 		t.Helper()
 		types := []check.Type{check.New("x", "A type.", func(struct{}) (check.Checker, error) { return checker, nil })}
-		s, err := server.New(schema.Plugin{Name: "halo-check-x"}, types, slog.New(slog.DiscardHandler), 1)
+		s, err := server.New(schema.Plugin{Name: "halo-check-x"}, types, nil, slog.New(slog.DiscardHandler), 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -241,7 +241,7 @@ func TestDrainOfARunThatDoesNotEnd(t *testing.T) {
 }
 
 func TestNewRefusesBrokenTypes(t *testing.T) {
-	if _, err := server.New(schema.Plugin{}, []check.Type{{}}, slog.New(slog.DiscardHandler), 0); err == nil {
+	if _, err := server.New(schema.Plugin{}, []check.Type{{}}, nil, slog.New(slog.DiscardHandler), 0); err == nil {
 		t.Error("a type that check.New did not make was taken")
 	}
 }

@@ -151,7 +151,7 @@ func (s *Server) stage(staged map[uint64]*schedule.Job, probes []*pb.Probe, sche
 		if err != nil {
 			// Validate has said so before; the world may have changed since. It
 			// is this machine's trouble, so the target is not known.
-			s.log.Warn("probe cannot be built", "check", p.Type, "real_server", p.Target.RealServer.String(), "reason", err.Error())
+			s.log.With(session.Subject(p.Type, p.Tracker, &p.Target)...).Warn("probe cannot be built", "reason", err.Error())
 			checker = &unbuilt{build: func() (check.Checker, error) { return s.build(&p) }}
 		}
 		staged[p.ID] = &schedule.Job{Probe: p, Checker: checker}

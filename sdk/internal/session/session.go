@@ -32,13 +32,24 @@ type Probe struct {
 	// ID is chosen by the host and unique within a session.
 	ID uint64
 	// Type is one of the plugin's types.
-	Type     string
+	Type string
+	// Tracker is the name of the tracker that the probe observes: Type is then
+	// one of kind track, and Target says nothing. Empty for a check.
+	Tracker  string
 	Target   check.Target
 	Settings json.RawMessage
 	Schedule Schedule
 	// LastOutcome is what the host believed before; the plugin uses it only to
 	// choose between interval and retry interval after a restart.
 	LastOutcome check.Outcome
+}
+
+// Subject is what lines of the log say of a probe.
+func Subject(typ, tracker string, target *check.Target) []any {
+	if tracker != "" {
+		return []any{"type", typ, "tracker", tracker}
+	}
+	return []any{"check", typ, "service", target.VirtualServer, "real_server", target.RealServer.String()}
 }
 
 // Schedule is when a probe runs. The plugin owns the cadence; rise and fall

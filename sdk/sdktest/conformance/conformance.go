@@ -27,11 +27,11 @@ type Options struct {
 	// Path is the program. Env is added to the few variables it gets.
 	Path string
 	Env  []string
-	// Type is the check type whose probes are run, with these Settings (a JSON
-	// object) against this Target. The outcome does not matter, but an answer
-	// must come within a second. Empty: the first check type that needs no
-	// settings; the target is then a closed port of loopback. A plugin without
-	// such a type needs them.
+	// Type is the type of check or tracker whose probes are run, with these
+	// Settings (a JSON object), a check against this Target. The outcome does not
+	// matter, but an answer must come within a second. Empty: the first type that
+	// needs no settings; the target is then a closed port of loopback. A plugin
+	// without such a type needs them.
 	Type     string
 	Settings json.RawMessage
 	Target   check.Target
@@ -60,6 +60,7 @@ type kit struct {
 	Options
 
 	described schema.Plugin
+	kind      schema.Kind // of Type
 }
 
 // Cases lists the rules as "group/name", in the order Run takes them.
@@ -149,17 +150,21 @@ func (k *kit) judge(ctx context.Context, c testCase) Verdict {
 func (k *kit) chooseType() error {
 	if k.Type != "" {
 		for _, t := range k.described.Types {
-			if t.Name == k.Type {
+			if t.Name == k.Type && probed(t.Kind) {
+				k.kind = t.Kind
 				return nil
 			}
 		}
 		return fmt.Errorf("type %q: not provided by %s", k.Type, k.described.Name)
 	}
 	for _, t := range k.described.Types {
-		if t.Kind == schema.KindCheck && len(schema.Validate(nil, t)) == 0 {
-			k.Type = t.Name
+		if probed(t.Kind) && len(schema.Validate(nil, t)) == 0 {
+			k.Type, k.kind = t.Name, t.Kind
 			return nil
 		}
 	}
-	return errors.New("no check type of this plugin works without settings: say which type, settings and target to use")
+	return errors.New("no type of check or tracker of this plugin works without settings: say which type, settings and target to use")
 }
+
+// probed reports whether types of a kind are run as probes.
+func probed(kind schema.Kind) bool { return kind == schema.KindCheck || kind == schema.KindTrack }

@@ -182,13 +182,21 @@ func with(run func(ctx context.Context, k *kit, p *process) error) func(context.
 }
 
 // probe is a probe of the type under test, twice a second.
-func (k *kit) probe(id uint64) host.Probe {
+func (k *kit) probe(id uint64) host.Probe { return k.probeOf(k.kind, id) }
+
+// probeOf is probe for a type of another kind, which the caller puts in. A
+// tracker has a name and no target.
+func (k *kit) probeOf(kind schema.Kind, id uint64) host.Probe {
 	target := k.Target
 	if !target.Address.IsValid() {
 		target = closedPort()
 	}
+	tracker := ""
+	if kind == schema.KindTrack {
+		target, tracker = check.Target{}, "conformance"
+	}
 	return host.Probe{
-		ID: id, Type: k.Type, Target: target, Settings: k.Settings,
+		ID: id, Type: k.Type, Target: target, Tracker: tracker, Settings: k.Settings,
 		Schedule: host.Schedule{
 			Interval: 500 * time.Millisecond, RetryInterval: 500 * time.Millisecond, Timeout: time.Second,
 			Rise: 1, Fall: 1,

@@ -36,6 +36,7 @@ func goodSettings(ctx context.Context, k *kit, p *process) error {
 
 // mistake is a table of settings with one thing wrong.
 type mistake struct {
+	kind                 schema.Kind
 	typ, attribute, what string
 	settings             json.RawMessage
 }
@@ -43,14 +44,14 @@ type mistake struct {
 // mistakes derives from the schema what must be refused. The other settings of
 // the table may be missing: what counts is a complaint about this one.
 func mistakes(t schema.Type) []mistake {
-	list := []mistake{{t.Name, "no_such_setting", "an unknown key", []byte(`{"no_such_setting": 1}`)}}
+	list := []mistake{{t.Kind, t.Name, "no_such_setting", "an unknown key", []byte(`{"no_such_setting": 1}`)}}
 	add := func(s *schema.Setting, what, raw string) {
-		list = append(list, mistake{t.Name, s.Name, what, []byte(`{` + strconv.Quote(s.Name) + `: ` + raw + `}`)})
+		list = append(list, mistake{t.Kind, t.Name, s.Name, what, []byte(`{` + strconv.Quote(s.Name) + `: ` + raw + `}`)})
 	}
 	for i := range t.Settings {
 		s := &t.Settings[i]
 		if s.Required {
-			list = append(list, mistake{t.Name, s.Name, "a missing required key", []byte(`{}`)})
+			list = append(list, mistake{t.Kind, t.Name, s.Name, "a missing required key", []byte(`{}`)})
 		}
 		add(s, "null", `null`)
 		add(s, "a value of another kind", wrongKind(s.Kind))
@@ -83,13 +84,13 @@ func wrongKind(kind schema.ValueKind) string {
 func badSettings(ctx context.Context, k *kit, p *process) error {
 	var all []mistake
 	for _, t := range k.described.Types {
-		if t.Kind == schema.KindCheck {
+		if probed(t.Kind) {
 			all = append(all, mistakes(t)...)
 		}
 	}
 	probes := make([]host.Probe, 0, len(all))
 	for i, m := range all {
-		probe := k.probe(uint64(i)) //nolint:gosec // Small.
+		probe := k.probeOf(m.kind, uint64(i)) //nolint:gosec // Small.
 		probe.Type, probe.Settings = m.typ, m.settings
 		probes = append(probes, probe)
 	}

@@ -841,7 +841,10 @@ type Probe struct {
 	SettingsJson []byte    `protobuf:"bytes,4,opt,name=settings_json,json=settingsJson,proto3" json:"settings_json,omitempty"`
 	Schedule     *Schedule `protobuf:"bytes,5,opt,name=schedule,proto3" json:"schedule,omitempty"`
 	// What the core believed before this session.
-	LastOutcome   Outcome `protobuf:"varint,6,opt,name=last_outcome,json=lastOutcome,proto3,enum=halo.plugin.v1.Outcome" json:"last_outcome,omitempty"`
+	LastOutcome Outcome `protobuf:"varint,6,opt,name=last_outcome,json=lastOutcome,proto3,enum=halo.plugin.v1.Outcome" json:"last_outcome,omitempty"`
+	// The name of the tracker that the probe observes; type is then one of kind
+	// track, and there is no target. Empty for a check.
+	Tracker       string `protobuf:"bytes,7,opt,name=tracker,proto3" json:"tracker,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -916,6 +919,13 @@ func (x *Probe) GetLastOutcome() Outcome {
 		return x.LastOutcome
 	}
 	return Outcome_OUTCOME_UNSPECIFIED
+}
+
+func (x *Probe) GetTracker() string {
+	if x != nil {
+		return x.Tracker
+	}
+	return ""
 }
 
 // Target is whom to probe. Addresses are text: "192.0.2.10", "192.0.2.10:80",
@@ -1904,14 +1914,15 @@ const file_halo_plugin_v1_plugin_proto_rawDesc = "" +
 	"\awarning\x18\x03 \x01(\bR\awarning\x12\x18\n" +
 	"\amessage\x18\x04 \x01(\tR\amessage\"\x0e\n" +
 	"\fDrainRequest\"\x0f\n" +
-	"\rDrainResponse\"\xf2\x01\n" +
+	"\rDrainResponse\"\x8c\x02\n" +
 	"\x05Probe\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12.\n" +
 	"\x06target\x18\x03 \x01(\v2\x16.halo.plugin.v1.TargetR\x06target\x12#\n" +
 	"\rsettings_json\x18\x04 \x01(\fR\fsettingsJson\x124\n" +
 	"\bschedule\x18\x05 \x01(\v2\x18.halo.plugin.v1.ScheduleR\bschedule\x12:\n" +
-	"\flast_outcome\x18\x06 \x01(\x0e2\x17.halo.plugin.v1.OutcomeR\vlastOutcome\"\xd7\x01\n" +
+	"\flast_outcome\x18\x06 \x01(\x0e2\x17.halo.plugin.v1.OutcomeR\vlastOutcome\x12\x18\n" +
+	"\atracker\x18\a \x01(\tR\atracker\"\xd7\x01\n" +
 	"\x06Target\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x12\x1f\n" +

@@ -227,7 +227,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// CheckService runs probes. There is one session at a time; its end stops all probes.
+// CheckService runs probes, of checks and of trackers. There is one session at a time; its end stops all probes.
 type CheckServiceClient interface {
 	// Session carries the set of probes one way and their results the other way.
 	Session(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SessionRequest, SessionResponse], error)
@@ -258,7 +258,7 @@ type CheckService_SessionClient = grpc.BidiStreamingClient[SessionRequest, Sessi
 // All implementations must embed UnimplementedCheckServiceServer
 // for forward compatibility.
 //
-// CheckService runs probes. There is one session at a time; its end stops all probes.
+// CheckService runs probes, of checks and of trackers. There is one session at a time; its end stops all probes.
 type CheckServiceServer interface {
 	// Session carries the set of probes one way and their results the other way.
 	Session(grpc.BidiStreamingServer[SessionRequest, SessionResponse]) error
