@@ -19,7 +19,7 @@ GOTESTSUM          := gotest.tools/gotestsum@v1.13.0
 GUEST_PACKAGES ?= ./core/balance ./core/kernel/ipvsnl ./core/kernel/vmac ./cmd/halo/e2e/balancing
 
 # The plugins that bin/halo-plugins serves, each under a name of its own.
-PLUGINS := halo-check-tcp halo-check-misc
+PLUGINS := halo-check-tcp halo-check-misc halo-track-script
 
 VERSION := $(shell git -C $(CURDIR) describe --always --dirty --tags 2>/dev/null || echo devel)
 # Static programs: one file runs on every distribution, and in the test kernel.

@@ -10,8 +10,9 @@ import (
 // TestConformance holds every built-in to what is asked of third parties.
 func TestConformance(t *testing.T) {
 	options := map[string]conformance.Options{
-		"halo-check-tcp":  {},
-		"halo-check-misc": {Type: "misc", Settings: []byte(`{"command": ["/bin/true"]}`)},
+		"halo-check-tcp":    {},
+		"halo-track-script": {Type: "script", Settings: []byte(`{"command": ["/bin/true"]}`)},
+		"halo-check-misc":   {Type: "misc", Settings: []byte(`{"command": ["/bin/true"]}`)},
 	}
 	for _, b := range builtins() {
 		t.Run(b.name, func(t *testing.T) {

@@ -18,9 +18,10 @@ import (
 	"strings"
 
 	"github.com/halo-ha/halo/plugins/misc"
+	"github.com/halo-ha/halo/plugins/script"
 	"github.com/halo-ha/halo/plugins/tcp"
 	"github.com/halo-ha/halo/sdk"
-	"github.com/halo-ha/halo/sdk/script"
+	runner "github.com/halo-ha/halo/sdk/script"
 )
 
 // version is set by the linker.
@@ -43,7 +44,8 @@ type builtin struct {
 func builtins() []builtin {
 	return []builtin{
 		{name: tcp.Name, plugin: tcp.Plugin, prepare: oneProcessor},
-		{name: misc.Name, plugin: misc.Plugin, prepare: script.StayToCleanUp},
+		{name: misc.Name, plugin: misc.Plugin, prepare: runner.StayToCleanUp},
+		{name: script.Name, plugin: script.Plugin, prepare: runner.StayToCleanUp},
 	}
 }
 
@@ -102,11 +104,12 @@ func usage() string {
 
 `, version)
 	for _, built := range builtins() {
-		p := built.plugin()
-		for _, t := range p.Types {
-			if described, err := t.Schema(); err == nil {
-				fmt.Fprintf(&b, "  %-18s %s %s: %s\n", built.name, described.Kind, described.Name, described.Doc)
-			}
+		described, err := built.plugin().Describe()
+		if err != nil {
+			continue // Its own call says what is wrong.
+		}
+		for _, t := range described.Types {
+			fmt.Fprintf(&b, "  %-18s %s %s: %s\n", built.name, t.Kind, t.Name, t.Doc)
 		}
 	}
 	b.WriteString(`

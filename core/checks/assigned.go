@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/halo-ha/halo/core/pool"
+	"github.com/halo-ha/halo/core/track"
 	"github.com/halo-ha/halo/sdk/check"
 	"github.com/halo-ha/halo/sdk/host"
 )
@@ -55,7 +56,7 @@ func (p *assigned) wire() host.Probe {
 // as a comparison with the kernel is made although nothing should have changed.
 const reminder = 64
 
-// news reports whether the pool has to be told of a result. A pass like the one
+// news reports whether the pool, or who tracks, has to be told of a result. A pass like the one
 // before changes nothing any more once rise of them have been told, and ten
 // thousand healthy servers send little else.
 func (p *assigned) news(r *host.ProbeResult) bool {
@@ -106,6 +107,22 @@ func (p *assigned) event(r *host.ProbeResult) pool.CheckResult {
 		e.Weighted, e.Weight = true, *r.Weight
 	}
 	return e
+}
+
+// observed is a result as the tally takes it.
+func (p *assigned) observed(r *host.ProbeResult) track.Observed {
+	o := track.Observed{Tracker: p.Tracker, Definition: p.Definition, Detail: r.Detail}
+	if r.Reason != check.ReasonNone {
+		o.Reason = r.Reason.String()
+	}
+	switch r.Outcome {
+	case check.Pass:
+		o.State = track.Up
+	case check.Fail:
+		o.State = track.Down
+	case check.Unknown:
+	}
+	return o
 }
 
 // outcome translates from the SDK's word to the pool's. What is neither a pass

@@ -19,6 +19,7 @@ type assignment struct {
 // question is what makes a probe the same over reloads. Number tells apart
 // the checks of a server that ask the same.
 type question struct {
+	tracker    string
 	service    string
 	server     netip.AddrPort
 	definition string
@@ -27,7 +28,7 @@ type question struct {
 
 // question is the one that p asks, numbered behind those that are in taken.
 func (p *Probe) question(taken map[question]*assigned) question {
-	q := question{p.Service, p.Server, p.Definition, 0}
+	q := question{p.Tracker, p.Service, p.Server, p.Definition, 0}
 	for taken[q] != nil {
 		q.number++
 	}

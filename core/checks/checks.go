@@ -1,5 +1,5 @@
 // Package checks knows which probe runs in which plugin process, and turns the
-// results that processes stream into events for the pools.
+// results that processes stream into events for the pools and for what tracks.
 //
 //	daemon --Apply--> Checks --differences--> feeder (one per session) --> Session (may block)
 //	host   --Opened, Received, Lost--> Checks --results, losses--> Sink (must not block)
@@ -10,8 +10,8 @@
 // asked. A process that comes back gets the whole set again. One that is away
 // yields no opinion, which by itself moves no traffic.
 //
-// The package starts no process and decides nothing about servers: rise, fall
-// and what a lost plugin means are the pool's. What plugins send is hostile:
+// The package starts no process and decides nothing about servers and trackers:
+// rise, fall and what a lost plugin means are the pool's and the tally's. What plugins send is hostile:
 // what no probe is waiting for is dropped and counted.
 //
 // Read Checks first, then assignment.
@@ -24,20 +24,23 @@ import (
 	"time"
 
 	"github.com/halo-ha/halo/core/pool"
+	"github.com/halo-ha/halo/core/track"
 	"github.com/halo-ha/halo/sdk/host"
 )
 
 // Process names one plugin process: a plugin, run as a user.
 type Process struct{ Plugin, User string }
 
-// Probe is one check of one real server, as it is wanted.
+// Probe is one check of one real server, or one tracker, as it is wanted.
 type Probe struct {
-	// Service, Server and Check say whom the results are about.
+	// Tracker is the name of the tracker that the results are about; empty for a
+	// check, and then Service, Server and Check say it.
+	Tracker string
 	Service string
 	Server  netip.AddrPort
 	Check   string
-	// Definition stands for what is asked of whom, as in pool.Check. Two probes
-	// of one server with the same definition are the same question.
+	// Definition stands for what is asked of whom, as in pool.Check and
+	// track.Tracker. Two probes of one server with the same definition are the same question.
 	Definition string
 	Process    Process
 	// Wire is what the plugin is told. Its ID and LastOutcome are not looked at.
@@ -56,6 +59,8 @@ type Session interface {
 type Sink interface {
 	Post(service string, r pool.CheckResult)
 	PostLoss(service string, l pool.PluginLost)
+	// PostTrack takes what is about a tracker: track.Observed or track.Lost.
+	PostTrack(e track.Event)
 }
 
 // Checks assigns probes to processes. Make it with New; its methods may be
@@ -182,6 +187,10 @@ func (c *Checks) Lost(id Process, incarnation uint64) {
 func (c *Checks) lose(probes []*assigned) {
 	for _, p := range probes {
 		p.told = 0
+		if p.Tracker != "" {
+			c.sink.PostTrack(track.Lost{Tracker: p.Tracker})
+			continue
+		}
 		c.sink.PostLoss(p.Service, pool.PluginLost{Server: p.Server, Check: p.Check})
 	}
 }
@@ -211,7 +220,10 @@ func (c *Checks) Received(id Process, incarnation uint64, m host.Message) {
 		case results.Generation < p.generation:
 			c.dropped.Stale++
 		default:
-			if p.news(r) {
+			switch news := p.news(r); {
+			case news && p.Tracker != "":
+				c.sink.PostTrack(p.observed(r))
+			case news:
 				c.sink.Post(p.Service, p.event(r))
 			}
 			p.take(now, r)

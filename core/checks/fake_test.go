@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/halo-ha/halo/core/pool"
+	"github.com/halo-ha/halo/core/track"
 	"github.com/halo-ha/halo/sdk/check"
 	"github.com/halo-ha/halo/sdk/host"
 )
@@ -57,6 +58,17 @@ func (s *sink) Post(service string, r pool.CheckResult) {
 
 func (s *sink) PostLoss(service string, l pool.PluginLost) {
 	s.add("%s %s %s: plugin lost", service, l.Server, l.Check)
+}
+
+func (s *sink) PostTrack(e track.Event) {
+	switch e := e.(type) {
+	case track.Observed:
+		s.add("tracker %s %s: %s %s %q", e.Tracker, e.Definition, e.State, e.Reason, e.Detail)
+	case track.Lost:
+		s.add("tracker %s: lost", e.Tracker)
+	case track.DeadlineReached, track.Reconfigured:
+		s.add("%T, which nobody found out", e)
+	}
 }
 
 func (s *sink) add(format string, arguments ...any) {

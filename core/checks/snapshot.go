@@ -14,12 +14,14 @@ type Snapshot struct {
 	// Generation counts the calls of Apply.
 	Generation uint64
 	Dropped    Dropped
-	// Probes are sorted by service, server and check.
+	// Probes are sorted by tracker, service, server and check: checks come first.
 	Probes []ProbeSnapshot
 }
 
 // ProbeSnapshot is one probe.
 type ProbeSnapshot struct {
+	// Tracker is whom it is about, or else the three behind it.
+	Tracker string
 	Service string
 	Server  netip.AddrPort
 	Check   string
@@ -52,13 +54,13 @@ func (c *Checks) Snapshot() Snapshot {
 	for id, a := range c.processes {
 		for _, p := range a.probes {
 			s.Probes = append(s.Probes, ProbeSnapshot{
-				Service: p.Service, Server: p.Server, Check: p.Check, Process: id, ID: p.id,
+				Tracker: p.Tracker, Service: p.Service, Server: p.Server, Check: p.Check, Process: id, ID: p.id,
 				Away: a.feeder == nil, Last: p.last, At: p.at, Counts: p.counts,
 			})
 		}
 	}
 	slices.SortFunc(s.Probes, func(a, b ProbeSnapshot) int {
-		return cmp.Or(cmp.Compare(a.Service, b.Service), a.Server.Compare(b.Server), cmp.Compare(a.Check, b.Check), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(a.Tracker, b.Tracker), cmp.Compare(a.Service, b.Service), a.Server.Compare(b.Server), cmp.Compare(a.Check, b.Check), cmp.Compare(a.ID, b.ID))
 	})
 	return s
 }

@@ -18,10 +18,10 @@ type stubCatalogue struct {
 
 func (s *stubCatalogue) Search(dirs []string) { s.searched = dirs }
 
-func (s *stubCatalogue) CheckType(name string) (string, schema.Type, bool) {
+func (s *stubCatalogue) Type(kind schema.Kind, name string) (string, schema.Type, bool) {
 	for _, p := range s.plugins {
 		for _, t := range p.Types {
-			if t.Kind == schema.KindCheck && t.Name == name {
+			if t.Kind == kind && t.Name == name {
 				return p.Name, t, true
 			}
 		}
@@ -29,11 +29,11 @@ func (s *stubCatalogue) CheckType(name string) (string, schema.Type, bool) {
 	return "", schema.Type{}, false
 }
 
-func (s *stubCatalogue) CheckTypes() []string {
+func (s *stubCatalogue) Types(kind schema.Kind) []string {
 	var names []string
 	for _, p := range s.plugins {
 		for _, t := range p.Types {
-			if t.Kind == schema.KindCheck {
+			if t.Kind == kind {
 				names = append(names, t.Name)
 			}
 		}

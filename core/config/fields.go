@@ -69,6 +69,11 @@ func (c *comparison) values(name string, old, next any) {
 		if after := next.(*BFD); before != nil && after != nil {
 			c.structs("", reflect.ValueOf(*before), reflect.ValueOf(*after))
 		}
+	case *Check:
+		// One type of tracker has other keys than another.
+		if after := next.(*Check); before != nil && after != nil && before.Type == after.Type {
+			c.checks("", before, after)
+		}
 	case Environment:
 		c.environments(name, before, next.(Environment))
 	case []*RealServer:
@@ -224,10 +229,13 @@ func (c *comparison) checks(path string, old, next *Check) {
 	}
 	c.structs(path, reflect.ValueOf(*old), reflect.ValueOf(*next))
 	if old.Plugin != next.Plugin {
-		c.add(path+".plugin", old.Plugin, next.Plugin)
+		c.add(below(path, "plugin"), old.Plugin, next.Plugin)
 	}
 	c.settings(path, old, next)
 }
+
+// below is a field within what is at path; the empty path is the object itself.
+func below(path, name string) string { return strings.TrimPrefix(path+"."+name, ".") }
 
 // settings compares the settings of two checks key by key.
 func (c *comparison) settings(path string, old, next *Check) {
@@ -240,7 +248,7 @@ func (c *comparison) settings(path string, old, next *Check) {
 			continue
 		}
 		secret := slices.Contains(old.Sensitive, key) || slices.Contains(next.Sensitive, key)
-		c.add(path+"."+key, shownSetting(before[key], secret), shownSetting(after[key], secret))
+		c.add(below(path, key), shownSetting(before[key], secret), shownSetting(after[key], secret))
 	}
 }
 

@@ -35,7 +35,7 @@ type Generation struct {
 	IPVS           IPVS                      `json:"ipvs"`
 	Control        Control                   `json:"control"`
 
-	// origins says where each check stands in the file; nil in a Generation
+	// origins says where each check and Tracker.Probe stands in the file; nil in a Generation
 	// that was not made by Load.
 	origins map[*Check]origin
 }
@@ -105,7 +105,7 @@ type SyncGroup struct {
 // the fields behind Reverse are used depends on the type.
 type Tracker struct {
 	Name string `json:"-"`
-	Type string `json:"type"` // one of TrackerTypes
+	Type string `json:"type"` // one of TrackerTypes, or one that a plugin provides
 	// Weight is -253..253. More than 0 is added to the priority while the tracker
 	// is up, less than 0 while it is down; 0, the default, is a fault while it is
 	// down. An element of track may say otherwise.
@@ -127,6 +127,13 @@ type Tracker struct {
 	TerminateDelay time.Duration `json:"terminate_delay"` // process: how long fewer must last, default 0
 
 	BFD *BFD `json:"bfd,omitempty"` // bfd; nil for others
+
+	// Probe is what a plugin observes; nil for TrackerTypes. Its Name is the
+	// tracker's, and it has no target and no RetryInterval. Interval and Timeout
+	// are 1s by default, Rise and Fall 1. In the file its keys stand with the
+	// others.
+	Probe    *Check `json:"probe,omitempty"`
+	InitFail bool   `json:"init_fail"` // Probe: down until the first rise; default false
 }
 
 // BFD is what a tracker of type bfd watches: a session of Bidirectional

@@ -11,14 +11,14 @@ import (
 	"github.com/halo-ha/halo/sdk/schema"
 )
 
-// Catalogue knows which plugin provides a type of check. The daemon's is made
-// of what the plugins say of themselves.
+// Catalogue knows which plugin provides a type of check or of tracker. The
+// daemon's is made of what the plugins say of themselves.
 type Catalogue interface {
-	// CheckType returns the plugin that provides the check type called name,
+	// Type returns the plugin that provides the type of that kind called name,
 	// and the schema of its settings.
-	CheckType(name string) (plugin string, t schema.Type, ok bool)
-	// CheckTypes lists the names that CheckType knows.
-	CheckTypes() []string
+	Type(kind schema.Kind, name string) (plugin string, t schema.Type, ok bool)
+	// Types lists the names that Type knows.
+	Types(kind schema.Kind) []string
 }
 
 // Searcher is implemented by a Catalogue that looks for plugins only when it
@@ -29,18 +29,19 @@ type Searcher interface {
 }
 
 // Unseen is the Catalogue of plugins that have not been asked yet: every type
-// and every setting of a check passes, and so does every [plugin.NAME]. It is
+// and every setting of a check or a tracker passes, and so does every
+// [plugin.NAME]. It is
 // for the start, where the election must not wait for plugins; what it yields
 // holds no probe that could run.
 type Unseen struct{}
 
-// CheckType implements Catalogue; it knows nothing.
-func (Unseen) CheckType(string) (plugin string, t schema.Type, ok bool) {
+// Type implements Catalogue; it knows nothing.
+func (Unseen) Type(schema.Kind, string) (plugin string, t schema.Type, ok bool) {
 	return "", schema.Type{}, false
 }
 
-// CheckTypes implements Catalogue; it knows nothing.
-func (Unseen) CheckTypes() []string { return nil }
+// Types implements Catalogue; it knows nothing.
+func (Unseen) Types(schema.Kind) []string { return nil }
 
 // unseen tells whether plugins are not to be judged by.
 func (r *reader) unseen() bool {
@@ -142,20 +143,22 @@ func repeated(src *source, again *repetition) Problem {
 	return p
 }
 
-// types lists the known check types, sorted.
-func (r *reader) types() []string {
+// types lists the known types of a kind, sorted.
+func (r *reader) types(kind schema.Kind) []string {
 	if r.catalogue == nil {
 		return nil
 	}
-	return slices.Sorted(slices.Values(r.catalogue.CheckTypes()))
+	return slices.Sorted(slices.Values(r.catalogue.Types(kind)))
 }
 
-// plugins lists the plugins that provide the known check types, sorted.
+// plugins lists the plugins that provide the known types, sorted.
 func (r *reader) plugins() []string {
 	found := map[string]bool{}
-	for _, name := range r.types() {
-		if plugin, _, ok := r.catalogue.CheckType(name); ok {
-			found[plugin] = true
+	for _, kind := range []schema.Kind{schema.KindCheck, schema.KindTrack} {
+		for _, name := range r.types(kind) {
+			if plugin, _, ok := r.catalogue.Type(kind, name); ok {
+				found[plugin] = true
+			}
 		}
 	}
 	return slices.Sorted(maps.Keys(found))

@@ -47,7 +47,7 @@ func (r *reader) checks(t *table, g *Generation) []*Check {
 func (r *reader) check(t *table, g *Generation) *Check {
 	defer t.done()
 	c := &Check{
-		Type:     ask(t, "type", text{what: r.typesExpected(), test: nothingWrong}).required(),
+		Type:     ask(t, "type", text{what: r.typesExpected(schema.KindCheck), test: nothingWrong}).required(),
 		Name:     ask(t, "name", names()).optional(),
 		Interval: ask(t, "interval", durations{low: 10 * time.Millisecond, high: day}).or(5 * time.Second),
 		Rise:     ask(t, "rise", integers[int]{1, 1000}).or(2),
@@ -66,24 +66,46 @@ func (r *reader) check(t *table, g *Generation) *Check {
 	if t.fine("interval", "retry_interval") && c.RetryInterval > c.Interval {
 		t.odd("retry_interval", quoted(spell(c.RetryInterval))+" is longer than the interval "+quoted(spell(c.Interval))+": doubtful servers are probed more seldom than others", "at most the interval")
 	}
-	r.settings(t, c, g)
+	r.settings(t, c, g, schema.KindCheck)
 	r.origins[c] = origin{source: r.source, node: t.node, path: t.path}
 	return c
 }
 
 func nothingWrong(string) string { return "" }
 
-func (r *reader) typesExpected() string {
-	known := r.types()
-	if len(known) == 0 {
-		return "a check type that an installed plugin provides"
+// nounOf is what people call what types of a kind are for.
+func nounOf(kind schema.Kind) string {
+	if kind == schema.KindTrack {
+		return "tracker"
 	}
-	return listed(known)
+	return "check"
 }
 
-// settings reads the keys that belong to the type of the check. The plugin's
-// own schema judges them, with the code that the plugin decodes them with.
-func (r *reader) settings(t *table, c *Check, g *Generation) {
+// typesExpected says which words a type of a kind can be.
+func (r *reader) typesExpected(kind schema.Kind) string {
+	known := r.types(kind)
+	switch {
+	case len(known) == 0 && kind == schema.KindTrack:
+		return listed(TrackerTypes()) + ", or a tracker type that an installed plugin provides"
+	case len(known) == 0:
+		return "a check type that an installed plugin provides"
+	}
+	return listed(r.allTypes(kind))
+}
+
+// allTypes lists the types of a kind, with those of halo's own.
+func (r *reader) allTypes(kind schema.Kind) []string {
+	known := r.types(kind)
+	if kind == schema.KindTrack {
+		known = slices.Sorted(slices.Values(append(known, TrackerTypes()...)))
+	}
+	return known
+}
+
+// settings reads the keys that belong to the type of a check or a tracker. The
+// plugin's own schema judges them, with the code that the plugin decodes them
+// with.
+func (r *reader) settings(t *table, c *Check, g *Generation, kind schema.Kind) {
 	c.Settings = json.RawMessage("{}")
 	if r.record != nil || !t.fine("type") || r.unseen() {
 		t.ignoreRest()
@@ -91,11 +113,11 @@ func (r *reader) settings(t *table, c *Check, g *Generation) {
 	}
 	plugin, typ, ok := "", schema.Type{}, false
 	if r.catalogue != nil {
-		plugin, typ, ok = r.catalogue.CheckType(c.Type)
+		plugin, typ, ok = r.catalogue.Type(kind, c.Type)
 	}
 	if !ok {
-		t.wrong("type", "no plugin in "+strings.Join(g.Global.PluginDirs, " or ")+" provides the check type "+quoted(c.Type),
-			r.typesExpected(), suggest(c.Type, r.types()))
+		t.wrong("type", "no plugin in "+strings.Join(g.Global.PluginDirs, " or ")+" provides the "+nounOf(kind)+" type "+quoted(c.Type),
+			r.typesExpected(kind), suggest(c.Type, r.allTypes(kind)))
 		t.ignoreRest()
 		return
 	}
@@ -134,18 +156,18 @@ func (r *reader) settings(t *table, c *Check, g *Generation) {
 	}
 	c.Capabilities = typ.Capabilities(encoded)
 	r.granted(t, c, typ, g)
-	r.patient(t, c, g)
+	r.patient(t, c, g, kind)
 }
 
 // patient refuses a grace so short that a mere restart of the plugin would
-// fail the check: until the next result is in, nobody knows better.
-func (r *reader) patient(t *table, c *Check, g *Generation) {
+// fail the check or tracker: until the next result is in, nobody knows better.
+func (r *reader) patient(t *table, c *Check, g *Generation, kind schema.Kind) {
 	p, wait := g.Plugin(c.Plugin), c.Interval+c.Timeout
 	if p.OnPluginLoss != "fail" || p.PluginGrace > wait {
 		return
 	}
 	t.wrong("type",
-		"a restart of "+c.Plugin+" would fail this check: its plugin_grace is "+quoted(spell(p.PluginGrace))+
+		"a restart of "+c.Plugin+" would fail this "+nounOf(kind)+": its plugin_grace is "+quoted(spell(p.PluginGrace))+
 			" and the next result may take "+quoted(spell(wait)),
 		"a longer plugin_grace in ["+join("plugin", c.Plugin)+"], or on_plugin_loss = \"hold\" there", "")
 }

@@ -9,9 +9,11 @@ import (
 
 	"github.com/halo-ha/halo/core/bfd"
 	"github.com/halo-ha/halo/core/track"
+	"github.com/halo-ha/halo/sdk/schema"
 )
 
-// TrackerTypes are the types of trackers, sorted.
+// TrackerTypes are the types of trackers that are halo's own, sorted. Plugins
+// provide others.
 func TrackerTypes() []string {
 	return []string{"address", "bfd", "file", "interface", "process", "service"}
 }
@@ -31,16 +33,16 @@ func (r *reader) trackers(t *table, g *Generation) *tracking {
 	r.tracked = g.Trackers
 	for _, named := range t.named("tracker", trackerHints()) {
 		all.tables[named.name] = named
-		g.Trackers[named.name] = r.tracker(named)
+		g.Trackers[named.name] = r.tracker(named, g)
 	}
 	return all
 }
 
 // tracker reads one [tracker.NAME].
-func (r *reader) tracker(t *table) *Tracker {
+func (r *reader) tracker(t *table, g *Generation) *Tracker {
 	k := &Tracker{
 		Name:    t.name,
-		Type:    ask(t, "type", words{allowed: TrackerTypes(), planned: []string{"script"}}).required(),
+		Type:    ask(t, "type", text{what: r.typesExpected(schema.KindTrack), test: nothingWrong}).required(),
 		Weight:  ask(t, "weight", integers[int]{-track.MaxWeight, track.MaxWeight}).or(0),
 		Reverse: ask(t, "reverse", booleans{}).or(false),
 	}
@@ -51,6 +53,9 @@ func (r *reader) tracker(t *table) *Tracker {
 		if k.Type == typ || r.record != nil {
 			r.trackerKeys(t, k, typ)
 		}
+	}
+	if !slices.Contains(TrackerTypes(), k.Type) {
+		r.observation(t, k, g)
 	}
 	if t.fine("type") {
 		t.elsewhere(k.Type)
@@ -280,10 +285,7 @@ func (i *Instance) NeededInterfaces() []string {
 func (g Generation) Tracking() track.Config {
 	var c track.Config
 	for _, name := range slices.Sorted(maps.Keys(g.Trackers)) {
-		k := g.Trackers[name]
-		c.Trackers = append(c.Trackers, track.Tracker{
-			Name: name, Definition: k.Definition(), Valued: k.Type == "file",
-		})
+		c.Trackers = append(c.Trackers, g.tracking(g.Trackers[name]))
 	}
 	interfaces := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(g.Instances)) {
@@ -326,16 +328,23 @@ func (k Tracker) Definition() string {
 		return "file " + k.Path
 	case "process":
 		return fmt.Sprintf("process %s %q %t %s %t", k.Process, k.Arguments, k.Arguments == nil, k.ArgumentMatch, k.FullCommand)
+	case "service":
+		return "service " + k.VirtualServer
 	}
-	return k.Type + " " + k.VirtualServer
+	return fmt.Sprintf("%s %s %s", k.Type, k.Probe.User, k.Probe.Settings)
 }
 
 func definitionOfInterface(iface string) string { return "interface " + iface }
 
+const whyTold = "what the kernel or halo itself tells counts at once"
+
 func trackerHints() map[string]hint {
 	return map[string]hint{
-		"rise":      {why: "what the kernel or halo itself tells counts at once"},
-		"fall":      {why: "what the kernel or halo itself tells counts at once"},
+		"interval":  {why: whyTold},
+		"timeout":   {why: whyTold},
+		"rise":      {why: whyTold},
+		"fall":      {why: whyTold},
 		"init_fail": {why: "a tracker is unknown until something was observed, and unknown moves nothing"},
+		"script":    {write: `type = "script" with command = ["/path/to/program", "argument"]`},
 	}
 }

@@ -151,7 +151,7 @@ func TestMetricsComeFromStatus(t *testing.T) {
 		}},
 		Static:         &control.Entries{Addresses: []control.VirtualAddress{{Address: "192.0.2.50/24", Interface: "eth0", Present: true}}},
 		VRRPSyncGroups: map[string]control.VRRPSyncGroup{"G1": {State: "fault", Members: []string{"VI_1"}}},
-		Trackers:       map[string]control.Tracker{"uplink": {Type: "interface", State: "down"}, "load": {Type: "file", State: "unknown"}},
+		Trackers:       map[string]control.Tracker{"uplink": {Type: "interface", State: "down"}, "load": {Type: "file", State: "unknown"}, "nginx": {Type: "script", State: "up", Last: &control.Observation{Took: 0.25, Metrics: map[string]float64{"load": 3}}}},
 		VirtualServers: map[string]control.VirtualServer{"web": {State: "up", Weight: 3, RealServers: map[string]control.RealServer{
 			"192.0.2.30:80": {State: "up", Weight: 3, Checks: []control.Check{{Name: "tcp", State: "unknown", Weight: &weight, Metrics: map[string]float64{"load": 0.5}}}},
 		}}},
@@ -175,6 +175,8 @@ func TestMetricsComeFromStatus(t *testing.T) {
 		`halo_vrrp_sync_group_state{group="G1",state="fault"} 1`,
 		`halo_tracker_up{tracker="uplink",type="interface"} 0`,
 		`halo_tracker_up{tracker="load",type="file"} -1`,
+		`halo_tracker_took_seconds{tracker="nginx",type="script"} 0.25`,
+		`halo_tracker_metric{name="load",tracker="nginx"} 3`,
 		`halo_vip_restores_total{address="192.0.2.10/24",instance="VI_1"} 4`,
 		`halo_vip_present{address="fe80::1/64%eth1",instance="VI_1"} 0`,
 		`halo_routing_restores_total{entry="route default via 192.0.2.254",instance="VI_1"} 2`,

@@ -74,8 +74,10 @@ var (
 	routingPresentMetric  = gauge("routing_present", "1 while the route or rule is on this machine.", "instance", "entry")
 	routingRestoresMetric = counter("routing_restores_total", "Times the route or rule was put back after somebody removed it.", "instance", "entry")
 
-	groupStateMetric = gauge("vrrp_sync_group_state", "1 for the state the sync group is in.", "group", "state")
-	trackerUpMetric  = gauge("tracker_up", "1 when the tracker is up, 0 when down, -1 when unknown.", "tracker", "type")
+	groupStateMetric   = gauge("vrrp_sync_group_state", "1 for the state the sync group is in.", "group", "state")
+	trackerTookMetric  = gauge("tracker_took_seconds", "How long the plugin's last observation took.", "tracker", "type")
+	trackerValueMetric = gauge("tracker_metric", "A value the plugin reported.", "tracker", "name")
+	trackerUpMetric    = gauge("tracker_up", "1 when the tracker is up, 0 when down, -1 when unknown.", "tracker", "type")
 
 	serviceUpMetric     = gauge("service_up", "1 while the virtual server has quorum.", "service")
 	serviceWeightMetric = gauge("service_weight", "Total weight of the servers that are up.", "service")
@@ -130,6 +132,12 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for name, k := range s.Trackers {
 		emit(trackerUpMetric, verdict(k.State), name, k.Type)
+		if k.Last != nil {
+			emit(trackerTookMetric, k.Last.Took, name, k.Type)
+			for key, value := range k.Last.Metrics {
+				emit(trackerValueMetric, value, name, key)
+			}
+		}
 	}
 	for name, v := range s.VirtualServers {
 		collectService(emit, name, v)

@@ -131,6 +131,19 @@ type Tracker struct {
 	// Instances are those that it moves or holds up at this moment, by how much;
 	// 0 is a fault.
 	Instances map[string]int `json:"instances"`
+	// Last is what a plugin found last; absent when halo itself observes.
+	Last *Observation `json:"last,omitempty"`
+}
+
+// Observation is the last result of a plugin that observes for a tracker.
+type Observation struct {
+	Plugin  string             `json:"plugin"`
+	Outcome string             `json:"outcome"` // unknown, pass, fail
+	Reason  string             `json:"reason"`
+	Detail  string             `json:"detail"`
+	Took    float64            `json:"took"` // seconds
+	Age     float64            `json:"age"`  // seconds since the last result, -1 before the first
+	Metrics map[string]float64 `json:"metrics,omitempty"`
 }
 
 // ForeignRouter is a router of a group that this machine is not in.

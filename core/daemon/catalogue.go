@@ -3,24 +3,28 @@ package daemon
 import (
 	"context"
 	"log/slog"
-	"maps"
-	"slices"
 
 	"github.com/halo-ha/halo/core/config"
 	"github.com/halo-ha/halo/core/pluginhost"
 	"github.com/halo-ha/halo/sdk/schema"
 )
 
-// catalogue knows the check types of the plugins that are installed. It
+// catalogue knows the types of the plugins that are installed. It
 // implements config.Catalogue and config.Searcher.
 type catalogue struct {
 	// discover finds the plugins of dirs.
 	discover func(dirs []string) ([]pluginhost.Installed, error)
 
-	types     map[string]provided
+	types     map[word]provided
 	installed []pluginhost.Installed
 	// err is why plugins could not be looked for.
 	err error
+}
+
+// word is a type's name; each kind has words of its own.
+type word struct {
+	kind schema.Kind
+	name string
 }
 
 // provided is a type and who provides it.
@@ -31,28 +35,37 @@ type provided struct {
 
 // Search implements config.Searcher.
 func (c *catalogue) Search(dirs []string) {
-	c.types = make(map[string]provided)
+	c.types = make(map[word]provided)
 	c.installed, c.err = c.discover(dirs)
 	for _, in := range c.installed {
 		if in.Problem != nil {
 			continue
 		}
 		for _, t := range in.Description.Types {
-			if _, taken := c.types[t.Name]; !taken && t.Kind == schema.KindCheck {
-				c.types[t.Name] = provided{in.Name, t}
+			key := word{t.Kind, t.Name}
+			if _, taken := c.types[key]; !taken {
+				c.types[key] = provided{in.Name, t}
 			}
 		}
 	}
 }
 
-// CheckType implements config.Catalogue.
-func (c *catalogue) CheckType(name string) (plugin string, t schema.Type, ok bool) {
-	p, ok := c.types[name]
+// Type implements config.Catalogue.
+func (c *catalogue) Type(kind schema.Kind, name string) (plugin string, t schema.Type, ok bool) {
+	p, ok := c.types[word{kind, name}]
 	return p.plugin, p.schema, ok
 }
 
-// CheckTypes implements config.Catalogue.
-func (c *catalogue) CheckTypes() []string { return slices.Sorted(maps.Keys(c.types)) }
+// Types implements config.Catalogue.
+func (c *catalogue) Types(kind schema.Kind) []string {
+	var names []string
+	for key := range c.types {
+		if key.kind == kind {
+			names = append(names, key.name)
+		}
+	}
+	return names
+}
 
 // problems says which plugins cannot be used and why, for a file that is
 // refused perhaps because of that.

@@ -164,7 +164,7 @@ func (d *Daemon) open(g *config.Generation) error {
 		Kernel: d.ipvs, Observer: narrator{d.journal, d.logger, d.election.tracking.serviceChanged}, Log: d.logger,
 		Record: filepath.Join(g.Global.RuntimeDir, "ipvs.owned"), Epoch: epoch,
 	})
-	d.checks = checks.New(d.balancer, d.logger)
+	d.checks = checks.New(verdicts{d.balancer, d.election.tracking}, d.logger)
 	d.plugins, err = pluginhost.Open(pluginhost.Config{
 		Dirs: g.Global.PluginDirs, RuntimeDir: g.Global.RuntimeDir, User: g.Global.PluginUser,
 		Listener: listener{d.checks}, Logger: d.logger,

@@ -45,6 +45,11 @@ func needed(g *config.Generation) []capability {
 }
 
 func usesPlugins(g *config.Generation) bool {
+	for _, k := range g.Trackers {
+		if k.Probe != nil {
+			return true
+		}
+	}
 	for _, service := range g.VirtualServers {
 		for _, server := range service.Servers {
 			if len(server.Checks) > 0 {

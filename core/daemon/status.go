@@ -19,6 +19,7 @@ import (
 	"github.com/halo-ha/halo/core/track"
 	"github.com/halo-ha/halo/core/vip"
 	"github.com/halo-ha/halo/core/vrrp/wire"
+	"github.com/halo-ha/halo/sdk/check"
 )
 
 // statusTimeout bounds the questions to the loops. A loop that does not answer
@@ -141,10 +142,11 @@ func (d *Daemon) describeRouter(
 
 // describeTrackers tells of what is tracked, and of what it does to whom.
 func (d *Daemon) describeTrackers(tracked track.Snapshot, g *config.Generation, s *control.Status) {
+	found := d.observations(g)
 	for _, k := range tracked.Trackers {
 		tracker := control.Tracker{Type: "interface", State: k.State.String(), Since: k.Since, Reason: k.Why.String(), Instances: map[string]int{}}
 		if configured := g.Trackers[k.Tracker]; configured != nil {
-			tracker.Type = configured.Type
+			tracker.Type, tracker.Last = configured.Type, found[k.Tracker]
 		}
 		for _, i := range tracked.Instances {
 			for _, use := range i.Uses {
@@ -155,6 +157,32 @@ func (d *Daemon) describeTrackers(tracked track.Snapshot, g *config.Generation, 
 		}
 		s.Trackers[k.Tracker] = tracker
 	}
+}
+
+// observations are the last results of plugins for trackers, if any observe.
+func (d *Daemon) observations(g *config.Generation) map[string]*control.Observation {
+	last := map[string]*control.Observation{}
+	for name, k := range g.Trackers {
+		if k.Probe != nil {
+			last[name] = &control.Observation{Plugin: k.Probe.Plugin, Outcome: check.Unknown.String(), Age: -1}
+		}
+	}
+	if len(last) == 0 {
+		return nil
+	}
+	now := time.Now()
+	for _, p := range d.checks.Snapshot().Probes {
+		o := last[p.Tracker]
+		switch {
+		case o == nil:
+		case p.Away:
+			o.Reason = check.ReasonPluginLost.String()
+		case !p.At.IsZero():
+			o.Outcome, o.Reason, o.Detail = p.Last.Outcome.String(), p.Last.Reason.String(), p.Last.Detail
+			o.Took, o.Age, o.Metrics = p.Last.Took.Seconds(), now.Sub(p.At).Seconds(), p.Last.Metrics
+		}
+	}
+	return last
 }
 
 func (d *Daemon) describeGroups(s *control.Status) {
@@ -274,6 +302,9 @@ func (d *Daemon) describeServices(ctx context.Context, g *config.Generation, s *
 	}
 	found := make(map[string]lastResults, len(g.VirtualServers))
 	for _, p := range d.checks.Snapshot().Probes {
+		if p.Tracker != "" {
+			continue
+		}
 		if found[p.Service] == nil {
 			found[p.Service] = lastResults{}
 		}

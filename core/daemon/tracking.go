@@ -33,6 +33,7 @@ type tracking struct {
 	view     *rtnl.View // nil before the kernel was first looked at
 	services map[string]pool.State
 	alarm    *time.Timer
+	closed   bool
 
 	// What has to be looked at by somebody of its own.
 	files     *watch.Files
@@ -91,6 +92,16 @@ func (t *tracking) observed(all ...track.Observed) {
 	defer t.mu.Unlock()
 	for _, o := range all {
 		t.handle(o)
+	}
+}
+
+// told takes what a plugin has seen, or that it is gone. At the end plugins go
+// after the election, and nothing follows from that any more.
+func (t *tracking) told(e track.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed {
+		t.handle(e)
 	}
 }
 
@@ -188,6 +199,9 @@ func (t *tracking) serviceChanged(service string, to pool.State) {
 
 // observe looks at one tracker and tells what it sees.
 func (t *tracking) observe(k *config.Tracker) {
+	if k.Probe != nil {
+		return // The plugin tells.
+	}
 	seen := track.Observed{Tracker: k.Name}
 	switch k.Type {
 	case "interface":
@@ -292,6 +306,7 @@ func (t *tracking) snapshot() track.Snapshot {
 func (t *tracking) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.closed = true
 	if t.alarm != nil {
 		t.alarm.Stop()
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -55,8 +56,8 @@ type validator interface {
 	Validate(ctx context.Context, spec pluginhost.Spec, probes []host.Probe) ([]host.Diagnostic, error)
 }
 
-// validate asks each plugin about the settings of its checks. Servers that
-// share a check ask once. silence is how grave a plugin is that cannot answer.
+// validate asks each plugin about the settings of its checks and trackers.
+// Servers that share a check ask once. silence is how grave a plugin is that cannot answer.
 func validate(ctx context.Context, g *config.Generation, v validator, silence config.Severity) config.Problems {
 	type question struct {
 		probes []host.Probe
@@ -64,6 +65,22 @@ func validate(ctx context.Context, g *config.Generation, v validator, silence co
 	}
 	questions := make(map[pluginhost.Identity]*question)
 	asked := make(map[*config.Check]struct{})
+	put := func(c *config.Check, probe host.Probe) {
+		id := pluginhost.Identity{Plugin: c.Plugin, User: c.User}
+		q := questions[id]
+		if q == nil {
+			q = &question{}
+			questions[id] = q
+		}
+		probe.ID = uint64(len(q.checks))
+		q.probes = append(q.probes, probe)
+		q.checks = append(q.checks, c)
+	}
+	for _, name := range slices.Sorted(maps.Keys(g.Trackers)) {
+		if c := g.Trackers[name].Probe; c != nil {
+			put(c, wireObservation(c))
+		}
+	}
 	for _, service := range g.VirtualServers {
 		for _, server := range service.Servers {
 			for _, c := range server.Checks {
@@ -71,16 +88,7 @@ func validate(ctx context.Context, g *config.Generation, v validator, silence co
 					continue
 				}
 				asked[c] = struct{}{}
-				id := pluginhost.Identity{Plugin: c.Plugin, User: c.User}
-				q := questions[id]
-				if q == nil {
-					q = &question{}
-					questions[id] = q
-				}
-				probe := wireProbe(service, server, c)
-				probe.ID = uint64(len(q.checks))
-				q.probes = append(q.probes, probe)
-				q.checks = append(q.checks, c)
+				put(c, wireProbe(service, server, c))
 			}
 		}
 	}

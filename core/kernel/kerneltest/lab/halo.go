@@ -70,7 +70,7 @@ var build = sync.OnceValues(func() (string, error) {
 			return "", err
 		}
 	}
-	for _, name := range []string{"halo-check-tcp", "halo-check-misc"} {
+	for _, name := range []string{"halo-check-tcp", "halo-check-misc", "halo-track-script"} {
 		err := os.Symlink("../halo-plugins", filepath.Join(dir, "plugins", name))
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return "", err
