@@ -129,6 +129,7 @@ func (d *diary) read(in io.Reader) {
 
 // account is what the client met with in a span of time.
 type account struct {
+	span     time.Duration
 	answered map[string]int // by server
 	failed   []answer
 	late     int // answered, but only after the span in which TCP does not send again
@@ -145,7 +146,7 @@ const lateAfter = 900 * time.Millisecond
 func (d *diary) during(from, to time.Time) account {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
-	sum := account{answered: map[string]int{}}
+	sum := account{span: to.Sub(from), answered: map[string]int{}}
 	var ends []time.Time
 	for _, one := range d.answers {
 		if one.failure == "" && !one.ended.Before(from) && !one.ended.After(to) {
@@ -193,13 +194,16 @@ func (a account) total() int {
 	return sum
 }
 
+// requests is how many have ended, one way or the other.
+func (a account) requests() int { return a.total() + len(a.failed) }
+
 // String says it in words: "120 requests, all answered: 58 by web1, 62 by web2".
 func (a account) String() string {
 	parts := make([]string, 0, len(a.answered))
 	for _, server := range slices.Sorted(maps.Keys(a.answered)) {
 		parts = append(parts, fmt.Sprintf("%d by %s", a.answered[server], server))
 	}
-	all := fmt.Sprintf("%d requests, ", a.total()+len(a.failed))
+	all := fmt.Sprintf("%d requests, ", a.requests())
 	switch {
 	case a.total() == 0:
 		return all + "none answered"
