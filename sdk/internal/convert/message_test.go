@@ -52,6 +52,17 @@ func TestProbesRoundTrip(t *testing.T) {
 	}
 }
 
+// TestAnotherTrackerIsAnotherProbe: who is renamed is asked anew, under that name.
+func TestAnotherTrackerIsAnotherProbe(t *testing.T) {
+	a, b := fullProbe(), fullProbe()
+	if !Equal(&a, &b) {
+		t.Error("two equal probes are not")
+	}
+	if b.Tracker = "nginx"; Equal(&a, &b) {
+		t.Error("a tracker's probe is that of a check")
+	}
+}
+
 func TestProbesThatCannotRunAreRefused(t *testing.T) {
 	for _, tc := range []struct {
 		want  string
@@ -196,6 +207,12 @@ func FuzzDescribe(f *testing.F) {
 func FuzzProbe(f *testing.F) {
 	data, err := proto.Marshal(ToProbes([]session.Probe{fullProbe()})[0])
 	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	observation := ToProbes([]session.Probe{fullProbe()})[0]
+	observation.Target, observation.Tracker = nil, "nginx"
+	if data, err = proto.Marshal(observation); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(data)
