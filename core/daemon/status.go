@@ -56,8 +56,9 @@ func (d *Daemon) Status() control.Status {
 	if err := d.election.routing.failure(); err != nil {
 		s.Degraded = append(s.Degraded, "changes of routes and rules are not noticed: "+err.Error())
 	}
-	d.describeElection(ctx, g.Generation, &s)
-	d.describeServices(ctx, g.Generation, &s)
+	probes := d.checks.Snapshot().Probes
+	d.describeElection(ctx, g.Generation, probes, &s)
+	d.describeServices(ctx, g.Generation, probes, &s)
 	d.describePlugins(&s)
 	s.Events.Kept, s.Events.Last = d.journal.Kept()
 	s.Time = time.Now()
@@ -77,7 +78,7 @@ func degradedPrivileges(g *config.Generation) []string {
 	return sentences
 }
 
-func (d *Daemon) describeElection(ctx context.Context, g *config.Generation, s *control.Status) {
+func (d *Daemon) describeElection(ctx context.Context, g *config.Generation, probes []checks.ProbeSnapshot, s *control.Status) {
 	speakers, err := d.election.snapshots(ctx)
 	if err != nil {
 		s.Degraded = append(s.Degraded, err.Error())
@@ -88,7 +89,7 @@ func (d *Daemon) describeElection(ctx context.Context, g *config.Generation, s *
 		entries := entriesStatus(fixed)
 		s.Static = &entries
 	}
-	d.describeTrackers(tracked, g, s)
+	describeTrackers(tracked, g, observations(g, probes), s)
 	d.describeGroups(s)
 	for _, line := range speakers {
 		s.Events.Dropped += line.Counters.EventsDropped
@@ -141,8 +142,7 @@ func (d *Daemon) describeRouter(
 }
 
 // describeTrackers tells of what is tracked, and of what it does to whom.
-func (d *Daemon) describeTrackers(tracked track.Snapshot, g *config.Generation, s *control.Status) {
-	found := d.observations(g)
+func describeTrackers(tracked track.Snapshot, g *config.Generation, found map[string]*control.Observation, s *control.Status) {
 	for _, k := range tracked.Trackers {
 		tracker := control.Tracker{Type: "interface", State: k.State.String(), Since: k.Since, Reason: k.Why.String(), Instances: map[string]int{}}
 		if configured := g.Trackers[k.Tracker]; configured != nil {
@@ -160,18 +160,15 @@ func (d *Daemon) describeTrackers(tracked track.Snapshot, g *config.Generation, 
 }
 
 // observations are the last results of plugins for trackers, if any observe.
-func (d *Daemon) observations(g *config.Generation) map[string]*control.Observation {
+func observations(g *config.Generation, probes []checks.ProbeSnapshot) map[string]*control.Observation {
 	last := map[string]*control.Observation{}
 	for name, k := range g.Trackers {
 		if k.Probe != nil {
 			last[name] = &control.Observation{Plugin: k.Probe.Plugin, Outcome: check.Unknown.String(), Age: -1}
 		}
 	}
-	if len(last) == 0 {
-		return nil
-	}
 	now := time.Now()
-	for _, p := range d.checks.Snapshot().Probes {
+	for _, p := range probes {
 		o := last[p.Tracker]
 		switch {
 		case o == nil:
@@ -291,7 +288,7 @@ func counters(c speaker.RouterCounters) map[string]uint64 {
 	return all
 }
 
-func (d *Daemon) describeServices(ctx context.Context, g *config.Generation, s *control.Status) {
+func (d *Daemon) describeServices(ctx context.Context, g *config.Generation, probes []checks.ProbeSnapshot, s *control.Status) {
 	snapshot, err := d.balancer.Snapshot(ctx)
 	if err != nil {
 		s.Degraded = append(s.Degraded, "balancer: "+err.Error())
@@ -301,7 +298,7 @@ func (d *Daemon) describeServices(ctx context.Context, g *config.Generation, s *
 		InUse: snapshot.InUse, Synced: snapshot.Synced, LastSync: snapshot.LastSync, Drifts: snapshot.Drifts, Error: snapshot.Error,
 	}
 	found := make(map[string]lastResults, len(g.VirtualServers))
-	for _, p := range d.checks.Snapshot().Probes {
+	for _, p := range probes {
 		if p.Tracker != "" {
 			continue
 		}

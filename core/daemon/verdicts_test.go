@@ -6,8 +6,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/halo-ha/halo/core/checks"
+	"github.com/halo-ha/halo/core/control"
 	"github.com/halo-ha/halo/core/journal"
 	"github.com/halo-ha/halo/core/track"
+	"github.com/halo-ha/halo/sdk/check"
+	"github.com/halo-ha/halo/sdk/host"
 )
 
 const scriptedFile = `
@@ -90,4 +96,43 @@ func TestVerdictsOfPlugins(t *testing.T) {
 		saw(track.Up)
 		want()
 	})
+}
+
+// TestObservations holds what the status says of the last result of a plugin: of
+// trackers that one observes, and of nothing that a plugin away once said.
+func TestObservations(t *testing.T) {
+	g := generationOf(t, scriptedFile+"[tracker.uplink]\ntype = \"interface\"\ninterface = \"eth1\"\n")
+	g.Trackers["nginx"].Probe.Plugin = "halo-track-script"
+	found := host.ProbeResult{Result: check.Result{
+		Outcome: check.Fail, Reason: check.ReasonExit, Detail: "exit code 1", Took: 250 * time.Millisecond, Metrics: map[string]float64{"load": 3},
+	}}
+	service := checks.ProbeSnapshot{Service: "web", Check: "nginx", Last: found, At: time.Now()}
+	for name, tc := range map[string]struct {
+		probe checks.ProbeSnapshot
+		want  control.Observation
+	}{
+		"nobody asked yet":   {service, control.Observation{Outcome: "unknown", Age: -1}},
+		"no answer yet":      {checks.ProbeSnapshot{Tracker: "nginx"}, control.Observation{Outcome: "unknown", Age: -1}},
+		"away":               {checks.ProbeSnapshot{Tracker: "nginx", Away: true, Last: found, At: time.Now()}, control.Observation{Outcome: "unknown", Reason: "plugin_lost", Age: -1}},
+		"of another tracker": {checks.ProbeSnapshot{Tracker: "apache", Last: found, At: time.Now()}, control.Observation{Outcome: "unknown", Age: -1}},
+		"an answer": {
+			checks.ProbeSnapshot{Tracker: "nginx", Last: found, At: time.Now()},
+			control.Observation{Outcome: "fail", Reason: "exit", Detail: "exit code 1", Took: 0.25, Metrics: map[string]float64{"load": 3}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all := observations(g, []checks.ProbeSnapshot{service, tc.probe})
+			got := all["nginx"]
+			if len(all) != 1 || got == nil {
+				t.Fatalf("%v, want the one tracker that a plugin observes", all)
+			}
+			if got.Age >= 0 {
+				got.Age = 0 // It depends on the clock.
+			}
+			tc.want.Plugin = "halo-track-script"
+			if diff := cmp.Diff(&tc.want, got); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+		})
+	}
 }
