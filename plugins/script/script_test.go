@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -176,4 +177,37 @@ func TestGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(check.Pass, check.ReasonNone)
+}
+
+// TestSample runs the sample that is a track script, too.
+func TestSample(t *testing.T) {
+	if _, err := exec.LookPath("bash"); err != nil {
+		t.Skip("needs bash")
+	}
+	text, err := os.ReadFile(filepath.Join("..", "..", "contrib", "samples", "check-disk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The source tree may belong to anybody.
+	path := filepath.Join(t.TempDir(), "check-disk")
+	if err := os.WriteFile(path, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h := sdktest.Start(t, script.Plugin())
+	for _, test := range []struct {
+		arguments []string
+		outcome   check.Outcome
+	}{
+		{[]string{path, "/", "101", "101"}, check.Pass},
+		{[]string{path, "/", "0", "0"}, check.Fail},
+		{[]string{path, "/nonexistent"}, check.Unknown},
+	} {
+		p := sdktest.Observation("script", settings(t, "nagios", test.arguments...))
+		p.Schedule.Timeout = 20 * time.Second
+		if r := h.Check(p); r.Outcome != test.outcome || !strings.HasPrefix(r.Detail, "DISK ") {
+			t.Errorf("%q: %+v, want %v", test.arguments, r, test.outcome)
+		} else if _, ok := r.Metrics["used_percent"]; ok != (test.outcome != check.Unknown) {
+			t.Errorf("%q: metrics %v", test.arguments, r.Metrics)
+		}
+	}
 }
