@@ -77,6 +77,7 @@ func groupHints() map[string]hint {
 		"track_interface":            {key: "track"},
 		"track_file":                 {key: "track"},
 		"track_process":              {key: "track"},
+		"track_bfd":                  {key: "track"},
 		"global_tracking":            {why: "every member is told what its group tracks"},
 		"sync_group_tracking_weight": {why: "weights count for every member"},
 		"notify":                     {planned: true},
