@@ -1,10 +1,7 @@
 package bfdsock_test
 
 import (
-	"os"
-	"runtime"
 	"testing"
-	"time"
 
 	"github.com/halo-ha/halo/core/bfd"
 	"github.com/halo-ha/halo/core/kernel/bfdsock"
@@ -133,27 +130,5 @@ func TestLeavesNothingBehind(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cycle()
-	goroutines, descriptors := runtime.NumGoroutine(), openDescriptors(t)
-	for range 50 {
-		cycle()
-	}
-	if n := openDescriptors(t); n > descriptors {
-		t.Errorf("%d descriptors, before %d", n, descriptors)
-	}
-	// The helper's goroutines end on their own time.
-	for end := time.Now().Add(patience); runtime.NumGoroutine() > goroutines; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%d goroutines, before %d", runtime.NumGoroutine(), goroutines)
-		}
-	}
-}
-
-func openDescriptors(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
+	kerneltest.LeavesNothing(t, cycle)
 }

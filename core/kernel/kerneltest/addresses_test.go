@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -313,23 +312,14 @@ func TestInterfaceDeletedAndRecreatedTwentyTimes(t *testing.T) {
 		n.DeleteLink("eth0")
 		m.eventually("the loss is noticed", func() bool { return !m.Snapshot()["VI_1"].Addresses[0].Present })
 		if round == 5 {
-			descriptors = openDescriptors(t)
+			descriptors = kerneltest.OpenDescriptors(t)
 		}
 	}
 	// One that is just being used is no leak.
-	m.eventually("all descriptors are closed", func() bool { return openDescriptors(t) <= descriptors })
+	m.eventually("all descriptors are closed", func() bool { return kerneltest.OpenDescriptors(t) <= descriptors })
 	if s := m.Snapshot()["VI_1"]; s.Lost {
 		t.Errorf("an interface that comes and goes was taken for lost addresses: %+v", s)
 	}
-}
-
-func openDescriptors(tb testing.TB) int {
-	tb.Helper()
-	open, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return len(open)
 }
 
 func TestManyAddresses(t *testing.T) {

@@ -186,7 +186,7 @@ func TestRAErrors(t *testing.T) {
 // Opening and closing leaves nothing behind, membership included.
 func TestRALeavesNothingBehind(t *testing.T) {
 	a, b := twoIPv6Hosts(t)
-	before, groups := openDescriptors(t), memberships(t, a, "igmp6")
+	before, groups := kerneltest.OpenDescriptors(t), memberships(t, a, "igmp6")
 	for range 20 {
 		r, _ := openRA(t, a, "eth0", "fe80::1")
 		ask(t, b, []byte{radv.TypeSolicitation, 0, 0, 0, 0, 0, 0, 0}, "ff02::2", 255)
@@ -194,7 +194,7 @@ func TestRALeavesNothingBehind(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if after := openDescriptors(t); after > before {
+	if after := kerneltest.OpenDescriptors(t); after > before {
 		t.Errorf("%d descriptors, and %d before", after, before)
 	}
 	if got := memberships(t, a, "igmp6"); got != groups {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"os"
 	"reflect"
 	"slices"
 	"testing"
@@ -129,14 +128,10 @@ func TestMonitorSeesALinkDeletedAndMadeAgain(t *testing.T) {
 		})
 		a.DeleteLink("eth0")
 		await(t, s, "link deleted", func(v *View) bool { _, ok := v.Link("eth0"); return !ok })
-		open, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if round == 2 {
-			descriptors = len(open)
-		} else if round > 2 && len(open) > descriptors {
-			t.Errorf("round %d: %d descriptors, %d before", round, len(open), descriptors)
+		if open := kerneltest.OpenDescriptors(t); round == 2 {
+			descriptors = open
+		} else if round > 2 && open > descriptors {
+			t.Errorf("round %d: %d descriptors, %d before", round, open, descriptors)
 		}
 	}
 }
