@@ -123,7 +123,7 @@ addresses         = ["198.51.100.%d/24"]
 	owns := func(h *lab.Host) func() bool { return func() bool { return len(h.Addresses("eth0")) == 1+many } }
 	dying := a.Halo(text(150))
 	lab.Eventually(t, "all addresses on a", owns(a))
-	stderr := fullPipe(t)
+	stderr := lab.FullPipe(t)
 	next := b.Halo(text(100), lab.Prepare(func(cmd *exec.Cmd) { cmd.Stderr = stderr }))
 	third := c.Halo(text(50))
 	for i := range many {
@@ -193,25 +193,4 @@ func takeSlowly(t *testing.T, h *lab.Halo) *atomic.Int64 {
 	})
 	t.Cleanup(func() { cancel(); follower.Wait() })
 	return &taken
-}
-
-// fullPipe is the writing end of a pipe that is full and that nobody reads.
-func fullPipe(t *testing.T) *os.File {
-	t.Helper()
-	var ends [2]int
-	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
-		t.Fatal(err)
-	}
-	write := os.NewFile(uintptr(ends[1]), "full pipe")
-	t.Cleanup(func() { _ = unix.Close(ends[0]); _ = write.Close() })
-	for {
-		if _, err := unix.Write(ends[1], make([]byte, 1<<16)); err != nil {
-			break
-		}
-	}
-	// Whoever writes from here on waits for ever.
-	if err := unix.SetNonblock(ends[1], false); err != nil {
-		t.Fatal(err)
-	}
-	return write
 }

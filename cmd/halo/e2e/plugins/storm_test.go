@@ -14,27 +14,6 @@ import (
 	"github.com/halo-ha/halo/core/kernel/kerneltest/lab"
 )
 
-// fullPipe is the writing end of a pipe that is full and that nobody reads.
-func fullPipe(t *testing.T) *os.File {
-	t.Helper()
-	var ends [2]int
-	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
-		t.Fatal(err)
-	}
-	write := os.NewFile(uintptr(ends[1]), "full pipe")
-	t.Cleanup(func() { _ = unix.Close(ends[0]); _ = write.Close() })
-	for {
-		if _, err := unix.Write(ends[1], make([]byte, 1<<16)); err != nil {
-			break
-		}
-	}
-	// Whoever writes from here on waits for ever.
-	if err := unix.SetNonblock(ends[1], false); err != nil {
-		t.Fatal(err)
-	}
-	return write
-}
-
 // full tells whether a write to f would wait.
 func full(t *testing.T, f *os.File) bool {
 	t.Helper()
@@ -96,7 +75,7 @@ func TestAdvertisementsInAStorm(t *testing.T) {
 	idle := lab.New(t).Host("idle", "192.0.2.1/24").Halo(instance(150))
 	s := newSite(t, tcp, misc, stubPrefix+"good")
 	s.serveWeb()
-	stderr := fullPipe(t)
+	stderr := lab.FullPipe(t)
 	text := web() + scripted("scripts", 81, "exit 0", "127.0.0.1:9001") + service("other", 82, stubCheck("good"), "127.0.0.1:9000") +
 		m.tables(tcp, misc, stubPrefix+"good")
 	s.start(text, lab.Global(`log_level = "debug"`), lab.Prepare(func(cmd *exec.Cmd) { cmd.Stderr = stderr }))
